@@ -1,0 +1,36 @@
+# retention: customer retention inside the shop's own database
+EXTENSION = retention
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" retention.control)
+PGFILEDESC = "retention - customer retention inside the shop's own database"
+
+MODULE_big = retention
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+FRAGMENTS = $(sort $(wildcard sql/[0-9]*.sql))
+DATA = $(wildcard sql/retention--*--*.sql)
+DATA_built = retention--$(EXTVERSION).sql
+
+# Tests whose names begin with real_ read the data sets named by RETENTION_DATA.
+REAL_TESTS = $(if $(wildcard $(RETENTION_DATA)/cdnow.csv.gz),$(sort $(wildcard test/sql/real_*.sql)))
+TESTS = $(filter-out test/sql/real_%,$(sort $(wildcard test/sql/*.sql))) $(REAL_TESTS)
+REGRESS = $(patsubst test/sql/%.sql,%,$(TESTS))
+REGRESS_OPTS = --inputdir=test --load-extension=retention
+
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=retention
+
+TAP_TESTS = 1
+PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+
+PG_CPPFLAGS = -DRETENTION_VERSION=\"$(EXTVERSION)\"
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
+EXTRA_CLEAN = retention--*.sql
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS): $(wildcard src/*.h)
+
+retention--$(EXTVERSION).sql: $(FRAGMENTS)
+	cat $^ > $@

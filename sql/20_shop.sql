@@ -1,0 +1,57 @@
+-- ---------------------------------------------------------------------------
+-- shop: a loyalty programme and its settings
+-- ---------------------------------------------------------------------------
+
+-- The column defaults are the default shop: attaching a source makes the row
+-- when there is none, so that the script never inserts into a dumped table.
+CREATE TABLE retention.shop (
+	shop_id integer PRIMARY KEY CHECK (shop_id > 0),
+	name text NOT NULL UNIQUE,
+	time_zone text NOT NULL DEFAULT pg_catalog.current_setting('TimeZone')
+		CHECK (pg_catalog.timezone(time_zone, timestamptz '2000-01-01 00:00:00+00') IS NOT NULL),
+	currency text NOT NULL DEFAULT 'CNY',
+	signature text,
+	new_customer_days integer NOT NULL DEFAULT 30 CHECK (new_customer_days > 0),
+	long_absent_days integer NOT NULL DEFAULT 180 CHECK (long_absent_days > 0),
+	on_error text NOT NULL DEFAULT 'warn' CHECK (on_error IN ('warn', 'raise')),
+	points_rate numeric NOT NULL DEFAULT 1 CHECK (points_rate >= 0),
+	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value >= 0),
+	accrue_on text NOT NULL DEFAULT 'completed' CHECK (accrue_on IN ('paid', 'completed')),
+	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days >= 0),
+	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
+	tier_window interval CHECK (tier_window > interval '0')
+);
+
+SELECT pg_catalog.pg_extension_config_dump('retention.shop', '');
+
+COMMENT ON TABLE retention.shop IS 'A loyalty programme: one row a shop, made by the first attach or by create_shop()';
+COMMENT ON COLUMN retention.shop.shop_id IS 'Number of the shop, from 1';
+COMMENT ON COLUMN retention.shop.name IS 'Name of the shop, by which functions are told which one is meant';
+COMMENT ON COLUMN retention.shop.time_zone IS 'The shop''s own time zone: its days, and its timestamps without time zone';
+COMMENT ON COLUMN retention.shop.currency IS 'ISO code of the currency that amounts are kept in';
+COMMENT ON COLUMN retention.shop.signature IS 'Signature of messages, shown as 【signature】; NULL means the name';
+COMMENT ON COLUMN retention.shop.new_customer_days IS 'A customer is new for so many days after the first purchase';
+COMMENT ON COLUMN retention.shop.long_absent_days IS 'A customer is long absent after so many days without a purchase';
+COMMENT ON COLUMN retention.shop.on_error IS 'What a broken facts query does to the shop''s write: warn (it goes through, the order is remembered in sync_error) or raise';
+COMMENT ON COLUMN retention.shop.points_rate IS 'Points for one unit of currency, before any multiplier';
+COMMENT ON COLUMN retention.shop.points_value IS 'Currency that one point is worth when redeemed';
+COMMENT ON COLUMN retention.shop.accrue_on IS 'The event that earns points: paid or completed';
+COMMENT ON COLUMN retention.shop.accrue_after_days IS 'Days between that event and the accrual';
+COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are already spent: debt (repaid by the next accruals) or forgive';
+COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
+
+-- ---------------------------------------------------------------------------
+-- Cached settings
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION retention.invalidate_cache()
+	RETURNS trigger
+	AS 'MODULE_PATHNAME', 'invalidate_cache'
+	LANGUAGE C;
+
+COMMENT ON FUNCTION retention.invalidate_cache() IS
+	'Trigger on tables that sessions keep in memory: tells all of them to read the table again';
+
+CREATE TRIGGER invalidate_cache
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.shop
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.invalidate_cache();
