@@ -23,6 +23,7 @@ DECLARE
 	span double precision := (ARRAY[0, 1, 1000, 1e6])[1 + floor(4 * random())];
 	places integer := (ARRAY[0, 1, 2, 2, 3, 18])[1 + floor(6 * random())];
 	largest numeric := (ARRAY[10, 10000, 1000000, 9223372036854775807])[1 + floor(4 * random())];
+	unit numeric := ('1e-' || places)::numeric;
 	decimals integer;
 	moment bigint;
 BEGIN
@@ -47,8 +48,8 @@ BEGIN
 		amounts := amounts || CASE
 			WHEN random() < 0.1 THEN 0
 			WHEN i > 1 AND random() < 0.2 THEN amounts[i - 1]
-			WHEN random() < 0.05 THEN largest * power(10::numeric, -places)
-			ELSE trunc(largest * power(10::numeric, -places) * random()::numeric, decimals)
+			WHEN random() < 0.05 THEN largest * unit
+			ELSE trunc(largest * unit * random()::numeric, decimals)
 		END;
 	END LOOP;
 END
