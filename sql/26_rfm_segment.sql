@@ -15,12 +15,12 @@ CREATE TABLE retention.rfm_segment_default (
 
 -- global: recency against (frequency + monetary) / 2 rounded up.
 --
---	       1               2                    3                    4           5
---	5      New Customers   Potential Loyalists  Potential Loyalists  Champions   Champions
---	4      Promising       Potential Loyalists  Potential Loyalists  Loyal C.    Loyal Customers
---	3      About To Sleep  About To Sleep       Need Attention       Loyal C.    Loyal Customers
---	2      Hibernating     Hibernating          At Risk              At Risk     Can't Lose Them
---	1      Lost            Lost                 At Risk              At Risk     Can't Lose Them
+--	   1               2                    3                    4                5
+--	5  New Customers   Potential Loyalists  Potential Loyalists  Champions        Champions
+--	4  Promising       Potential Loyalists  Potential Loyalists  Loyal Customers  Loyal Customers
+--	3  About To Sleep  About To Sleep       Need Attention       Loyal Customers  Loyal Customers
+--	2  Hibernating     Hibernating          At Risk              At Risk          Can't Lose Them
+--	1  Lost            Lost                 At Risk              At Risk          Can't Lose Them
 INSERT INTO retention.rfm_segment_default (scheme, recency, frequency, monetary, segment, segment_zh)
 SELECT 'global', r, f, m, area.segment, area.segment_zh
 FROM (
