@@ -446,9 +446,8 @@ history_reader_init(HistoryReader *reader, const PurchaseHistory *h)
 								(uint64) unit_usecs[first_unit]);
 	length = history_read_varint(&p, end);
 
-	/* Every number takes a byte at least: no count leads beyond the value. */
+	/* Who makes room for so many must not be led beyond reason. */
 	if (length > (uint64) (end - p) ||
-		(uint64) reader->count - 1 > length ||
 		(uint64) reader->count > (uint64) (end - p) - length)
 		history_corrupted();
 	reader->times = p;
@@ -1000,11 +999,9 @@ history_from_bytes(const uint8 *data, Size size)
 			{
 				uint64		delta = read_foreign_varint(&p, values);
 
-				if (delta > ((uint64) END_TIMESTAMP - (uint64) at) / delta_usecs)
+				if (delta > ((uint64) END_TIMESTAMP - 1 - (uint64) at) / delta_usecs)
 					refuse_binary("A time is out of range.");
 				at = (TimestampTz) ((uint64) at + delta * delta_usecs);
-				if (!IS_VALID_TIMESTAMP(at))
-					refuse_binary("A time is out of range.");
 			}
 			builder_push(b, at, 0);
 		}

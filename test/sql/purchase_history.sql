@@ -135,7 +135,8 @@ SELECT retention.remove('{2024-01-01=5}', '2024-01-01 00:00:00+00', 5.01);
 SELECT retention.remove('{2024-01-01=5}', '2024-01-01 00:00:01+00', 5);
 SELECT retention.remove('{2024-01-01=5}', '2024-01-01 00:00:00+00', -5);
 SELECT retention.remove('{2024-01-01=5}', '2024-01-01 00:00:00+00', 1e30);
-SELECT retention.remove('{2024-01-01=0.5}', '2024-01-01 00:00:00+00', 9223372036854775807);
+-- 10 times this is 6 in 64 bits, the units of 0.6.
+SELECT retention.remove('{2024-01-01=0.6}', '2024-01-01 00:00:00+00', 7378697629483820647);
 SELECT retention.remove('{}', '2024-01-01 00:00:00+00', 5);
 
 -- Two into one: by function, by operator, by aggregate.
@@ -333,6 +334,7 @@ FROM (VALUES
 	('amounts out of order', '015500020001000201'),
 	('a first time beyond the range', '01550001ffffffffffffffffff010001'),
 	('a later time beyond the range', '01500002000affffffffffffffffff010101'),
+	('the first time too late', '01000002feff94bbf6d6ffffff0101010000'),
 	('times cut short', '015500020001800101'),
 	('times shorter than they say', '01550002000201010101'),
 	('cut off', '01550202fc88010104f403d5'),
