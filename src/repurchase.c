@@ -33,6 +33,9 @@
 #include "utils/numeric.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #define STATE_MAGIC		0x52505354
 #define STATE_VERSION	1
