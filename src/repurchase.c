@@ -33,6 +33,9 @@
 #include "utils/numeric.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #define STATE_MAGIC		0x52505354
 #define STATE_VERSION	1
@@ -47,11 +50,18 @@
 
 /*
  * From this many slots on a probe is likely to miss the processor's caches.
- * Word keys are then collected and their slots prefetched, so that the misses
- * overlap with the executor's work on the next rows.
+ * Words and short byte strings are then collected and their slots prefetched,
+ * so that the misses overlap with the executor's work on the next rows.
  */
 #define PENDING_FROM	8192
 #define PENDING_MAX		32
+#define PENDING_BYTES	60
+
+#if defined(__GNUC__) || defined(__clang__)
+#define prefetch(address) __builtin_prefetch(address)
+#else
+#define prefetch(address) ((void) (address))
+#endif
 
 /* Leave room for whatever the state travels in: a tuple, a message. */
 #define LARGEST_FLAT	(MaxAllocSize - 1024 * 1024)
@@ -81,6 +91,13 @@ typedef struct KeySlot
 	uint8		mark;
 } KeySlot;
 
+/* A short byte string that waits: as stored, that is with a short header. */
+typedef struct PendingBytes
+{
+	uint32		hash;
+	char		bytes[PENDING_BYTES];
+} PendingBytes;
+
 typedef struct RepurchaseState
 {
 	ExpandedObjectHeader hdr;
@@ -92,7 +109,8 @@ typedef struct RepurchaseState
 	uint64	   *words;			/* KEY_WORD: the keys ... */
 	uint8	   *marks;			/* ... and their marks */
 	KeySlot    *slots;			/* other kinds */
-	uint64	   *pending;		/* word keys not yet in the table */
+	uint64	   *pending_words;	/* keys not yet in the table ... */
+	PendingBytes *pending_bytes;	/* ... NULL while the table is small */
 	int			npending;
 	char	   *arena;			/* where the next by-reference key goes */
 	Size		arena_left;
@@ -355,9 +373,9 @@ table_grow(RepurchaseState *state)
 		pfree(words);
 		pfree(marks);
 
-		if (state->pending == NULL && state->nslots >= PENDING_FROM)
-			state->pending = MemoryContextAlloc(state->hdr.eoh_context,
-												PENDING_MAX * sizeof(uint64));
+		if (state->pending_words == NULL && state->nslots >= PENDING_FROM)
+			state->pending_words = MemoryContextAlloc(state->hdr.eoh_context,
+													  PENDING_MAX * sizeof(uint64));
 	}
 	else
 	{
@@ -376,6 +394,10 @@ table_grow(RepurchaseState *state)
 			state->slots[slot] = slots[i];
 		}
 		pfree(slots);
+
+		if (state->pending_bytes == NULL && state->key.kind == KEY_BYTES && state->nslots >= PENDING_FROM)
+			state->pending_bytes = MemoryContextAlloc(state->hdr.eoh_context,
+													  PENDING_MAX * sizeof(PendingBytes));
 	}
 }
 
@@ -418,30 +440,6 @@ add_word(RepurchaseState *state, uint64 word, uint8 mark)
 	state->repeaters += (mark == MARK_TWICE);
 	if (table_is_full(state))
 		table_grow(state);
-}
-
-static void
-state_settle(RepurchaseState *state)
-{
-	int			npending = state->npending;
-
-	state->npending = 0;
-	for (int i = 0; i < npending; i++)
-		add_word(state, state->pending[i], MARK_ONCE);
-}
-
-static inline void
-add_word_later(RepurchaseState *state, uint64 word)
-{
-	uint64		slot = word_hash(word) & (state->nslots - 1);
-
-#if defined(__GNUC__) || defined(__clang__)
-	__builtin_prefetch(&state->words[slot]);
-	__builtin_prefetch(&state->marks[slot]);
-#endif
-	state->pending[state->npending++] = word;
-	if (state->npending == PENDING_MAX)
-		state_settle(state);
 }
 
 /*
@@ -507,17 +505,15 @@ key_keep(RepurchaseState *state, Datum value)
 }
 
 static void
-add_key(RepurchaseState *state, Datum value, uint8 mark)
+add_key_hashed(RepurchaseState *state, Datum value, uint32 hash, uint8 mark)
 {
-	const KeyType *key = &state->key;
-	uint32		hash = key_hash(key, value);
 	uint64		mask = state->nslots - 1;
 	uint64		slot = hash & mask;
 
 	while (state->slots[slot].mark != MARK_EMPTY)
 	{
 		if (state->slots[slot].hash == hash &&
-			key_equal(key, state->slots[slot].key, value))
+			key_equal(&state->key, state->slots[slot].key, value))
 		{
 			mark_again(state, &state->slots[slot].mark);
 			return;
@@ -532,6 +528,76 @@ add_key(RepurchaseState *state, Datum value, uint8 mark)
 	state->repeaters += (mark == MARK_TWICE);
 	if (table_is_full(state))
 		table_grow(state);
+}
+
+static inline void
+add_key(RepurchaseState *state, Datum value, uint8 mark)
+{
+	add_key_hashed(state, value, key_hash(&state->key, value), mark);
+}
+
+/*
+ * Put the keys that wait into the table.
+ */
+static void
+state_settle(RepurchaseState *state)
+{
+	int			npending = state->npending;
+
+	state->npending = 0;
+	if (state->key.kind == KEY_WORD)
+	{
+		for (int i = 0; i < npending; i++)
+			add_word(state, state->pending_words[i], MARK_ONCE);
+		return;
+	}
+
+	/* The slots are at hand by now; the keys they point to are not. */
+	for (int i = 0; i < npending; i++)
+		prefetch(DatumGetPointer(state->slots[state->pending_bytes[i].hash & (state->nslots - 1)].key));
+	for (int i = 0; i < npending; i++)
+		add_key_hashed(state, PointerGetDatum(state->pending_bytes[i].bytes),
+					   state->pending_bytes[i].hash, MARK_ONCE);
+}
+
+static inline void
+add_word_later(RepurchaseState *state, uint64 word)
+{
+	uint64		slot = word_hash(word) & (state->nslots - 1);
+
+	prefetch(&state->words[slot]);
+	prefetch(&state->marks[slot]);
+	state->pending_words[state->npending++] = word;
+	if (state->npending == PENDING_MAX)
+		state_settle(state);
+}
+
+static inline void
+add_bytes_later(RepurchaseState *state, Datum value)
+{
+	Size		len;
+	const char *bytes = key_bytes(&state->key, value, &len);
+	uint32		hash = hash_bytes((const unsigned char *) bytes, len);
+	PendingBytes *pending;
+
+	if (len + VARHDRSZ_SHORT > PENDING_BYTES)
+	{
+		add_key_hashed(state, value, hash, MARK_ONCE);
+		return;
+	}
+
+	prefetch(&state->slots[hash & (state->nslots - 1)]);
+	pending = &state->pending_bytes[state->npending++];
+	pending->hash = hash;
+	if (state->key.typlen == -1)
+	{
+		SET_VARSIZE_SHORT(pending->bytes, len + VARHDRSZ_SHORT);
+		memcpy(VARDATA_SHORT(pending->bytes), bytes, len);
+	}
+	else
+		memcpy(pending->bytes, bytes, len);
+	if (state->npending == PENDING_MAX)
+		state_settle(state);
 }
 
 /* ----------------------------------------------------------------------
@@ -825,7 +891,7 @@ repurchase_add(PG_FUNCTION_ARGS)
 	{
 		uint64		word = key_word(&state->key, value);
 
-		if (state->pending != NULL)
+		if (state->pending_words != NULL)
 			add_word_later(state, word);
 		else
 			add_word(state, word, MARK_ONCE);
@@ -834,7 +900,10 @@ repurchase_add(PG_FUNCTION_ARGS)
 	{
 		if (state->key.typlen == -1)
 			value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
-		add_key(state, value, MARK_ONCE);
+		if (state->pending_bytes != NULL)
+			add_bytes_later(state, value);
+		else
+			add_key(state, value, MARK_ONCE);
 	}
 	return EOHPGetRWDatum(&state->hdr);
 }

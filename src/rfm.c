@@ -29,6 +29,9 @@
 #include "utils/sortsupport.h"
 #include "utils/typcache.h"
 #include "windowapi.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #define SCORES			5		/* scores are 1 to 5; 0 stands for NULL */
 #define DIMENSIONS		3

@@ -90,6 +90,13 @@ FROM (
 	FROM generate_series(1, 10000) AS g
 ) AS w;
 
+SELECT count(*), sum(rate) = sum(plain) AS equal
+FROM (
+	SELECT retention.repurchase_rate('customer ' || g % 9001 || CASE WHEN g % 9001 % 50 = 1 THEN repeat('x', 60) ELSE '' END) OVER (ORDER BY g) AS rate,
+		greatest(g - 9001, 0)::numeric / least(g, 9001) AS plain
+	FROM (SELECT g FROM generate_series(1, 9050) AS g) AS g
+) AS w;
+
 -- DISTINCT, FILTER and ORDER BY inside the call.
 SELECT
 	retention.repurchase_rate(DISTINCT n) AS distinct,
