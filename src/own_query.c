@@ -73,6 +73,7 @@ own_planner_begin(void)
 	set_for_now("enable_hashjoin", "off");
 	set_for_now("enable_mergejoin", "off");
 	set_for_now("enable_bitmapscan", "off");
+	set_for_now("enable_material", "off");
 	return guc_level;
 }
 

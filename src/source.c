@@ -608,6 +608,38 @@ spell_ids(Source *source, void *arg)
 	}
 }
 
+/* Spelled so already, as ids from a column of the same type are. */
+static bool
+is_spelled(Oid id_type, const char *order_id)
+{
+	switch (id_type)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+			return true;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return order_id[0] >= '1' && order_id[0] <= '9' &&
+				strspn(order_id, "0123456789") == strlen(order_id);
+		default:
+			return false;
+	}
+}
+
+static bool
+all_spelled(Source *source, char **order_ids, int norders)
+{
+	if (source->plan_one == NULL)
+		return false;
+	for (int i = 0; i < norders; i++)
+	{
+		if (!is_spelled(source->id_type, order_ids[i]))
+			return false;
+	}
+	return true;
+}
+
 static int
 compare_ids(const void *a, const void *b)
 {
@@ -633,12 +665,14 @@ source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts)
 	ids.context = CurrentMemoryContext;
 
 	own_begin(&saved);
-	SPI_connect();
-
-	/* With broken facts the ids stay as they are, to be remembered so. */
-	(void) source_run_guarded(source, spell_ids, &ids);
-	SPI_finish();
-	own_end(&saved);
+	own_set_time_zone(shop_settings(source->sync.shop_id)->time_zone);
+	if (!all_spelled(source, order_ids, norders))
+	{
+		SPI_connect();
+		/* With broken facts the ids stay as they are, to be remembered so. */
+		(void) source_run_guarded(source, spell_ids, &ids);
+		SPI_finish();
+	}
 
 	if (norders > 1)
 		qsort(ids.order_ids, norders, sizeof(char *), compare_ids);
@@ -648,6 +682,7 @@ source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts)
 			ids.order_ids[n++] = ids.order_ids[i];
 	}
 	sync_orders(&source->sync, ids.order_ids, n, counts);
+	own_end(&saved);
 }
 
 /*

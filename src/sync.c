@@ -958,14 +958,11 @@ lock_all_customers(SyncSource *source, char **order_ids, int norders)
 
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
+ * To be called as the extension's owner, in the shop's time zone.
  */
 void
 sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
-	OwnContext	saved;
-
-	own_begin(&saved);
-	own_set_time_zone(shop_settings(source->shop_id)->time_zone);
 	if (norders > SYNC_BATCH)
 	{
 		SPI_connect();
@@ -979,5 +976,4 @@ sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *count
 		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), counts);
 		SPI_finish();
 	}
-	own_end(&saved);
 }
