@@ -174,6 +174,7 @@ case $packages in
 		packages=$(echo "$packages" | sed "s/postgresql-N/postgresql-$major/; s/server-dev-N/server-dev-$major/")
 		;;
 esac
+echo "Installing $packages" >&2
 install="install -y --no-install-recommends $packages"
 apt $install || { apt update && apt $install; } || { cat "$log" >&2; exit 1; }
 SCRIPT
@@ -184,11 +185,10 @@ install_packages() {
 		die "missing, and there is no apt to install it with: $* (N: any of $OLDEST_MAJOR to $NEWEST_MAJOR). Install these, or what your system calls them, and run this again."
 	fi
 	if [ "$(id -u)" -eq 0 ]; then
-		say "Installing $*"
 		apt_script | bash -s -- "$@" || die "apt could not install: $*"
 	elif have sudo; then
-		say "Installing (with sudo) $*"
 		# sudo may have to ask for a password on the terminal
+		say "Root is needed to install $*: trying sudo"
 		sudo -v && apt_script | sudo bash -s -- "$@" || die "sudo apt could not install: $*"
 	else
 		die "missing: $*. Install as root, then run this again: apt-get install $*"
@@ -283,7 +283,7 @@ copy_source() {
 }
 
 pg_make() {
-	as_server make --no-print-directory PG_CONFIG="$BINDIR/pg_config" "$@"
+	as_server make --no-print-directory -j "$(nproc)" PG_CONFIG="$BINDIR/pg_config" "$@"
 }
 
 # install_stage SOURCE: what "make install" installs goes to $FOLDER/stage.

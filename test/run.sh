@@ -100,8 +100,9 @@ timed() {
 	esac
 }
 
+# suite TITLE NAME...: a heading, when there is anything below it
 suite() {
-	printf '\n# %s\n' "$*"
+	[ $# -eq 1 ] || printf '\n# %s\n' "$1"
 }
 
 # regress_suite REGRESS|ISOLATION NAME...: pg_regress runs them, we count.
@@ -254,7 +255,7 @@ else
 fi
 
 echo "# retention on $("$BINDIR/postgres" --version), $(id -un)${SERVER_USER:+, server as $SERVER_USER}"
-suite build
+suite build "${CHECKS[@]}"
 copy_source "$FOLDER/src"
 start=$(now_ms)
 if pg_make -C "$FOLDER/src" COPT=-Werror >"$FOLDER/build.log" 2>&1 &&
@@ -279,7 +280,7 @@ if wanted build_clang; then
 	fi
 fi
 
-suite 'pg_regress'
+suite 'pg_regress' "${REGRESS[@]}"
 start_cluster
 TESTS=()
 for name in "${REGRESS[@]}"; do
@@ -291,7 +292,7 @@ for name in "${REGRESS[@]}"; do
 done
 regress_suite REGRESS "${TESTS[@]}"
 
-suite 'isolation'
+suite 'isolation' "${SPECS[@]}"
 if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then
 	regress_suite ISOLATION "${SPECS[@]}"
 else
@@ -300,7 +301,7 @@ else
 	done
 fi
 
-suite 'TAP'
+suite 'TAP' "${TAP[@]}"
 for name in "${TAP[@]}"; do
 	if [[ $name == real_* && -n ${NO_DATA:-} ]]; then
 		result skipped "$name" "" "$NO_DATA"
@@ -314,11 +315,12 @@ for name in "${TAP[@]}"; do
 			TESTLOGDIR="$FOLDER/tap/$name" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
 			top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
 			PGPORT=65432 RETENTION_STAGE="$STAGE" RETENTION_SETTINGS="$(stage_settings)" \
-			prove --verbose -I "$PGXS_SRC/test/perl" -I test/t "test/t/$name.pl"
+			prove --verbose -I "$PGXS_SRC/test/perl" -I test/t "test/t/$name.pl" ||
+			show "$FOLDER/tap/$name/log/regress_log_$name"
 	fi
 done
 
-suite 'client programs'
+suite 'client programs' "${CLIENTS[@]}"
 if [ ${#CLIENTS[@]} -gt 0 ]; then
 	"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE client'
 	"$BINDIR/psql" -X -q -d client -c 'CREATE EXTENSION retention'
@@ -331,7 +333,7 @@ for name in "${CLIENTS[@]}"; do
 		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
 done
 
-suite 'demo'
+suite 'demo' "${DEMOS[@]}"
 if [ ${#DEMOS[@]} -gt 0 ]; then
 	copy_source "$FOLDER/with a space"
 fi
