@@ -25,7 +25,7 @@ COMMENT ON COLUMN retention.customer.nickname IS 'What messages call the custome
 COMMENT ON COLUMN retention.customer.birthday IS 'Date of birth';
 COMMENT ON COLUMN retention.customer.phone IS 'Phone number';
 COMMENT ON COLUMN retention.customer.email IS 'E-mail address';
-COMMENT ON COLUMN retention.customer.joined_at IS 'When the customer joined: the earliest order placed, until the shop''s own date is attached';
+COMMENT ON COLUMN retention.customer.joined_at IS 'When the customer joined, if the shop says';
 COMMENT ON COLUMN retention.customer.attributes IS 'Anything else the shop knows: region, sex, skin type, ...';
 
 -- ---------------------------------------------------------------------------
@@ -42,6 +42,7 @@ CREATE TABLE retention.customer_stats (
 	last_purchase_at timestamptz,
 	purchases bigint NOT NULL DEFAULT 0,
 	unpaid_orders bigint NOT NULL DEFAULT 0,
+	unlinked_refunds bigint NOT NULL DEFAULT 0,
 	spent numeric NOT NULL DEFAULT 0,
 	points_posted bigint NOT NULL DEFAULT 0,
 	points_debt bigint NOT NULL DEFAULT 0,
@@ -61,6 +62,7 @@ COMMENT ON COLUMN retention.customer_stats.first_purchase_at IS 'When the first 
 COMMENT ON COLUMN retention.customer_stats.last_purchase_at IS 'When the last purchase was paid; NULL before any';
 COMMENT ON COLUMN retention.customer_stats.purchases IS 'Orders paid and not wholly refunded';
 COMMENT ON COLUMN retention.customer_stats.unpaid_orders IS 'Orders placed, not paid and not closed';
+COMMENT ON COLUMN retention.customer_stats.unlinked_refunds IS 'Negative orders that do not say which order they refund';
 COMMENT ON COLUMN retention.customer_stats.spent IS 'Paid less refunded over all purchases, in the shop''s currency';
 COMMENT ON COLUMN retention.customer_stats.points_posted IS 'Sum of the customer''s points entries: lots less debt';
 COMMENT ON COLUMN retention.customer_stats.points_debt IS 'Points reversed after they were spent, to be repaid by the next accruals';

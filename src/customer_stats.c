@@ -1,0 +1,660 @@
+/*
+ * customer_stats.c
+ *		What is kept for each customer, and the lock that serialises them.
+ *
+ * customer_stats holds the latest purchases of a customer, at most about 1 kB;
+ * older ones move to chunks in customer_history, each covering the time from
+ * its starts_at to the next one's.  So one more order costs the same whether
+ * the customer has ten or a million.
+ */
+#include "customer_stats.h"
+
+#include "own_query.h"
+#include "retention.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* A longer history in customer_stats gives its older part away ... */
+#define TAIL_MAX_BYTES 1024
+
+/* ... down to about so much ... */
+#define TAIL_KEEP_BYTES 512
+
+/* ... in chunks of this many times that, which still fit beside each other. */
+#define CHUNK_TAILS 3
+
+/* A chunk that late-coming purchases have swollen to this is split. */
+#define CHUNK_MAX_BYTES 1900
+
+static const char *const stats_columns[] = {
+	"shop_id", "customer_id", "first_purchase_at", "last_purchase_at",
+	"purchases", "unpaid_orders", "unlinked_refunds", "spent",
+	"points_posted", "points_debt", "points_held", "last_entry_no",
+	"history_from", "history"
+};
+
+#define N_STATS_COLUMNS lengthof(stats_columns)
+
+#define READ_STATS \
+	"SELECT s.shop_id, s.customer_id, s.first_purchase_at, s.last_purchase_at," \
+	" s.purchases, s.unpaid_orders, s.unlinked_refunds, s.spent," \
+	" s.points_posted, s.points_debt, s.points_held, s.last_entry_no," \
+	" s.history_from, s.history"
+
+static OwnQuery lock_one = {
+	READ_STATS
+	" FROM retention.customer_stats s"
+	" WHERE s.shop_id = $1 AND s.customer_id = $2"
+	" FOR NO KEY UPDATE",
+	2, {"int4", "text"}
+};
+
+static OwnQuery lock_many = {
+	READ_STATS
+	" FROM unnest($1, $2) AS k (shop_id, customer_id)"
+	" JOIN retention.customer_stats s"
+	" ON s.shop_id = k.shop_id AND s.customer_id = k.customer_id"
+	" ORDER BY s.shop_id, s.customer_id"
+	" FOR NO KEY UPDATE OF s",
+	2, {"int4[]", "text[]"}
+};
+
+static OwnQuery find_missing = {
+	"SELECT k.shop_id, k.customer_id"
+	" FROM unnest($1, $2) WITH ORDINALITY AS k (shop_id, customer_id, position)"
+	" WHERE NOT EXISTS (SELECT FROM retention.customer_stats s"
+	" WHERE s.shop_id = k.shop_id AND s.customer_id = k.customer_id)"
+	" ORDER BY k.position",
+	2, {"int4[]", "text[]"}
+};
+
+static OwnQuery insert_customers = {
+	"INSERT INTO retention.customer (shop_id, customer_id)"
+	" SELECT k.shop_id, k.customer_id"
+	" FROM unnest($1, $2) AS k (shop_id, customer_id)"
+	" ON CONFLICT DO NOTHING",
+	2, {"int4[]", "text[]"}
+};
+
+static OwnQuery insert_stats = {
+	"INSERT INTO retention.customer_stats (shop_id, customer_id)"
+	" SELECT k.shop_id, k.customer_id"
+	" FROM unnest($1, $2) AS k (shop_id, customer_id)"
+	" ON CONFLICT DO NOTHING",
+	2, {"int4[]", "text[]"}
+};
+
+static OwnQuery update_stats = {
+	"UPDATE retention.customer_stats s"
+	" SET first_purchase_at = u.first_purchase_at,"
+	" last_purchase_at = u.last_purchase_at,"
+	" purchases = u.purchases,"
+	" unpaid_orders = u.unpaid_orders,"
+	" unlinked_refunds = u.unlinked_refunds,"
+	" spent = u.spent,"
+	" points_posted = u.points_posted,"
+	" points_debt = u.points_debt,"
+	" points_held = u.points_held,"
+	" last_entry_no = u.last_entry_no,"
+	" history_from = u.history_from,"
+	" history = u.history"
+	" FROM unnest($1) AS u"
+	" WHERE s.shop_id = u.shop_id AND s.customer_id = u.customer_id",
+	1, {"retention.customer_stats[]"}
+};
+
+static OwnQuery read_chunk_at = {
+	"SELECT starts_at, history"
+	" FROM retention.customer_history"
+	" WHERE shop_id = $1 AND customer_id = $2 AND starts_at <= $3"
+	" ORDER BY shop_id DESC, customer_id DESC, starts_at DESC"
+	" LIMIT 1",
+	3, {"int4", "text", "timestamptz"}
+};
+
+static OwnQuery read_first_chunk = {
+	"SELECT starts_at, history"
+	" FROM retention.customer_history"
+	" WHERE shop_id = $1 AND customer_id = $2"
+	" ORDER BY shop_id, customer_id, starts_at"
+	" LIMIT 1",
+	2, {"int4", "text"}
+};
+
+static OwnQuery write_chunk = {
+	"INSERT INTO retention.customer_history (shop_id, customer_id, starts_at, history)"
+	" VALUES ($1, $2, $3, $4)"
+	" ON CONFLICT (shop_id, customer_id, starts_at) DO UPDATE SET history = EXCLUDED.history",
+	4, {"int4", "text", "timestamptz", "retention.purchase_history"}
+};
+
+static OwnQuery delete_chunk = {
+	"DELETE FROM retention.customer_history"
+	" WHERE shop_id = $1 AND customer_id = $2 AND starts_at = $3",
+	3, {"int4", "text", "timestamptz"}
+};
+
+static OwnQuery bought_in_chunks = {
+	"SELECT coalesce(sum(retention.bought(history, $3, $4)), 0)::bigint,"
+	" coalesce(sum(retention.spent_between(history, $3, $4)), 0)"
+	" FROM retention.customer_history"
+	" WHERE shop_id = $1 AND customer_id = $2 AND starts_at < $4",
+	4, {"int4", "text", "timestamptz", "timestamptz"}
+};
+
+int
+customer_key_compare(const CustomerKey *a, const CustomerKey *b)
+{
+	if (a->shop_id != b->shop_id)
+		return a->shop_id < b->shop_id ? -1 : 1;
+	return strcmp(a->customer_id, b->customer_id);
+}
+
+static int
+key_compare(const void *a, const void *b)
+{
+	return customer_key_compare((const CustomerKey *) a, (const CustomerKey *) b);
+}
+
+/*
+ * Sort keys into the order in which customers are locked, and drop repeats.
+ */
+int
+customer_keys_sort(CustomerKey *keys, int nkeys)
+{
+	int			n = 0;
+
+	if (nkeys > 1)
+		qsort(keys, nkeys, sizeof(CustomerKey), key_compare);
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (n == 0 || customer_key_compare(&keys[n - 1], &keys[i]) != 0)
+			keys[n++] = keys[i];
+	}
+	return n;
+}
+
+static void
+keys_as_arrays(const CustomerKey *keys, int nkeys, Datum *args)
+{
+	Datum	   *shops = (Datum *) palloc(Max(nkeys, 1) * sizeof(Datum));
+	char	  **customers = (char **) palloc(Max(nkeys, 1) * sizeof(char *));
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		shops[i] = Int32GetDatum(keys[i].shop_id);
+		customers[i] = keys[i].customer_id;
+	}
+	args[0] = PointerGetDatum(construct_array(shops, nkeys, INT4OID, 4, true, TYPALIGN_INT));
+	args[1] = own_text_array(customers, nkeys);
+}
+
+static void
+key_as_args(const Customer *customer, Datum *args)
+{
+	args[0] = Int32GetDatum(customer->key.shop_id);
+	args[1] = CStringGetTextDatum(customer->key.customer_id);
+}
+
+static void
+customer_read(Customer *customer, HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		history;
+
+	customer->key.shop_id = (int32) own_int64(tuple, 1);
+	customer->key.customer_id = own_text(tuple, 2);
+	customer->first_purchase_at = own_time(tuple, 3);
+	customer->last_purchase_at = own_time(tuple, 4);
+	customer->purchases = own_int64(tuple, 5);
+	customer->unpaid_orders = own_int64(tuple, 6);
+	customer->unlinked_refunds = own_int64(tuple, 7);
+	customer->spent = own_numeric(tuple, 8);
+	customer->points_posted = own_int64(tuple, 9);
+	customer->points_debt = own_int64(tuple, 10);
+	customer->points_held = own_int64(tuple, 11);
+	customer->last_entry_no = own_int64(tuple, 12);
+	customer->history_from = own_time(tuple, 13);
+	history = own_copy(tuple, 14, &isnull);
+	customer->history = isnull ? NULL : (PurchaseHistory *) DatumGetPointer(history);
+	customer->builder = NULL;
+	customer->history_changed = false;
+	customer->changed = false;
+}
+
+/*
+ * Lock customers in the order of their keys and read them, making rows for
+ * those not seen before.  keys must be sorted and without repeats.
+ *
+ * New rows are inserted before any row is locked: a session that waits for
+ * another's insert then holds only inserts of lower keys, and one that waits
+ * for a lock waits in key order, so no two sessions wait for each other.
+ */
+CustomerSet *
+customers_lock(CustomerKey *keys, int nkeys)
+{
+	CustomerSet *set = (CustomerSet *) palloc0(sizeof(CustomerSet));
+	Datum		args[2];
+	uint64		found = 0;
+
+	set->customers = (Customer *) palloc(Max(nkeys, 1) * sizeof(Customer));
+	if (nkeys == 0)
+		return set;
+
+	if (nkeys == 1)
+	{
+		Datum		one[2];
+
+		one[0] = Int32GetDatum(keys[0].shop_id);
+		one[1] = CStringGetTextDatum(keys[0].customer_id);
+		found = own_execute(&lock_one, one, NULL);
+	}
+
+	if (found == 0)
+	{
+		CustomerKey *missing;
+		uint64		nmissing;
+
+		keys_as_arrays(keys, nkeys, args);
+		nmissing = own_execute(&find_missing, args, NULL);
+		if (nmissing > 0)
+		{
+			Datum		missing_args[2];
+
+			missing = (CustomerKey *) palloc(nmissing * sizeof(CustomerKey));
+			for (uint64 i = 0; i < nmissing; i++)
+			{
+				missing[i].shop_id = (int32) own_int64(SPI_tuptable->vals[i], 1);
+				missing[i].customer_id = own_text(SPI_tuptable->vals[i], 2);
+			}
+			keys_as_arrays(missing, nmissing, missing_args);
+			own_execute(&insert_stats, missing_args, NULL);
+			own_execute(&insert_customers, missing_args, NULL);
+		}
+		found = own_execute(&lock_many, args, NULL);
+	}
+
+	if (found != (uint64) nkeys)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("a customer was removed by another transaction"),
+				 errhint("Try the transaction again.")));
+
+	for (int i = 0; i < nkeys; i++)
+		customer_read(&set->customers[i], SPI_tuptable->vals[i]);
+	set->ncustomers = nkeys;
+	return set;
+}
+
+Customer *
+customer_find(CustomerSet *set, int32 shop_id, const char *customer_id)
+{
+	int			low = 0;
+	int			high = set->ncustomers - 1;
+	CustomerKey key;
+
+	key.shop_id = shop_id;
+	key.customer_id = unconstify(char *, customer_id);
+
+	while (low <= high)
+	{
+		int			middle = low + (high - low) / 2;
+		int			order = customer_key_compare(&key, &set->customers[middle].key);
+
+		if (order == 0)
+			return &set->customers[middle];
+		if (order < 0)
+			high = middle - 1;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* Something of the customer was changed in memory and is to be written. */
+void
+customer_touch(Customer *customer)
+{
+	customer->changed = true;
+}
+
+static HistoryBuilder *
+customer_builder(Customer *customer)
+{
+	if (customer->builder == NULL)
+	{
+		customer->builder = history_builder_create(CurrentMemoryContext);
+		if (customer->history != NULL)
+			history_builder_load(customer->builder, customer->history);
+	}
+	return customer->builder;
+}
+
+static TimestampTz
+builder_last_time(HistoryBuilder *builder)
+{
+	return history_builder_time(builder, history_builder_count(builder) - 1);
+}
+
+/*
+ * How many of the oldest purchases to cut off so that about `wanted` go and
+ * no instant is divided; 0 when that cannot be done.
+ */
+static int64
+cut_between_instants(HistoryBuilder *builder, int64 wanted)
+{
+	int64		count = history_builder_count(builder);
+
+	for (int64 n = wanted; n > 0 && n < count; n++)
+	{
+		if (history_builder_time(builder, n - 1) != history_builder_time(builder, n))
+			return n;
+	}
+	return 0;
+}
+
+/* A chunk starts with the first purchase it may hold; the first of all, ever. */
+static void
+chunk_write(Customer *customer, TimestampTz starts_at, PurchaseHistory *history)
+{
+	Datum		args[4];
+
+	key_as_args(customer, args);
+	args[2] = TimestampTzGetDatum(starts_at);
+	if (history == NULL)
+		own_execute(&delete_chunk, args, NULL);
+	else
+	{
+		args[3] = PointerGetDatum(history);
+		own_execute(&write_chunk, args, NULL);
+	}
+}
+
+static HistoryBuilder *
+chunk_read_at(Customer *customer, TimestampTz at, TimestampTz *starts_at)
+{
+	HistoryBuilder *builder = history_builder_create(CurrentMemoryContext);
+	Datum		args[3];
+
+	key_as_args(customer, args);
+	args[2] = TimestampTzGetDatum(at);
+	*starts_at = DT_NOBEGIN;
+	if (own_execute(&read_chunk_at, args, NULL) > 0)
+	{
+		bool		isnull;
+
+		*starts_at = own_time(SPI_tuptable->vals[0], 1);
+		history_builder_load(builder,
+							 (PurchaseHistory *) DatumGetPointer(own_copy(SPI_tuptable->vals[0], 2, &isnull)));
+	}
+	return builder;
+}
+
+/* Write a changed chunk back, in two when it has grown too large. */
+static void
+chunk_finish(Customer *customer, TimestampTz starts_at, HistoryBuilder *builder)
+{
+	PurchaseHistory *whole = history_builder_finish(builder);
+
+	if (whole != NULL && VARSIZE_ANY(whole) > CHUNK_MAX_BYTES)
+	{
+		int64		n = cut_between_instants(builder, history_builder_count(builder) / 2);
+
+		if (n > 0)
+		{
+			chunk_write(customer, starts_at, history_builder_cut(builder, n));
+			chunk_write(customer, history_builder_time(builder, 0),
+						history_builder_finish(builder));
+			return;
+		}
+	}
+	chunk_write(customer, starts_at, whole);
+}
+
+static bool
+is_in_chunks(Customer *customer, TimestampTz at)
+{
+	return customer->history_from != NO_TIME && at < customer->history_from;
+}
+
+void
+customer_add_purchase(Customer *customer, TimestampTz at, Numeric value)
+{
+	customer->purchases++;
+	customer->spent = numeric_add_opt_error(customer->spent, value, NULL);
+	if (customer->first_purchase_at == NO_TIME || at < customer->first_purchase_at)
+		customer->first_purchase_at = at;
+	if (customer->last_purchase_at == NO_TIME || at > customer->last_purchase_at)
+		customer->last_purchase_at = at;
+	customer->changed = true;
+
+	if (is_in_chunks(customer, at))
+	{
+		TimestampTz starts_at;
+		HistoryBuilder *builder = chunk_read_at(customer, at, &starts_at);
+
+		history_builder_add(builder, at, value);
+		chunk_finish(customer, starts_at, builder);
+	}
+	else
+	{
+		history_builder_add(customer_builder(customer), at, value);
+		customer->history_changed = true;
+	}
+}
+
+/* Take the newest chunk back when the purchases after it are all gone. */
+static void
+refill_from_chunk(Customer *customer)
+{
+	while (customer->history_from != NO_TIME &&
+		   history_builder_count(customer_builder(customer)) == 0)
+	{
+		TimestampTz starts_at;
+
+		customer->builder = chunk_read_at(customer, DT_NOEND, &starts_at);
+		chunk_write(customer, starts_at, NULL);
+		customer->history_from = (starts_at == DT_NOBEGIN) ? NO_TIME : starts_at;
+		customer->history_changed = true;
+	}
+}
+
+void
+customer_remove_purchase(Customer *customer, TimestampTz at, Numeric value)
+{
+	HistoryBuilder *builder;
+	bool		found;
+
+	customer->purchases--;
+	customer->spent = numeric_sub_opt_error(customer->spent, value, NULL);
+	customer->changed = true;
+
+	if (is_in_chunks(customer, at))
+	{
+		TimestampTz starts_at;
+
+		builder = chunk_read_at(customer, at, &starts_at);
+		found = history_builder_remove(builder, at, value);
+		if (found)
+			chunk_finish(customer, starts_at, builder);
+	}
+	else
+	{
+		found = history_builder_remove(customer_builder(customer), at, value);
+		customer->history_changed = true;
+	}
+
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("purchase history of customer \"%s\" lacks a purchase of %s at %s",
+						customer->key.customer_id,
+						DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value))),
+						timestamptz_to_str(at))));
+
+	refill_from_chunk(customer);
+	builder = customer_builder(customer);
+
+	if (customer->purchases == 0)
+	{
+		customer->first_purchase_at = NO_TIME;
+		customer->last_purchase_at = NO_TIME;
+		return;
+	}
+	customer->last_purchase_at = builder_last_time(builder);
+	if (at == customer->first_purchase_at)
+	{
+		Datum		args[2];
+
+		key_as_args(customer, args);
+		if (customer->history_from != NO_TIME &&
+			own_execute(&read_first_chunk, args, NULL) > 0)
+		{
+			bool		isnull;
+			HistoryBuilder *first = history_builder_create(CurrentMemoryContext);
+
+			history_builder_load(first,
+								 (PurchaseHistory *) DatumGetPointer(own_copy(SPI_tuptable->vals[0], 2, &isnull)));
+			customer->first_purchase_at = history_builder_time(first, 0);
+		}
+		else
+			customer->first_purchase_at = history_builder_time(builder, 0);
+	}
+}
+
+/*
+ * Purchases and their value in [from, before): what had been bought when a
+ * purchase was paid.  from may be NO_TIME.
+ */
+void
+customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
+					   int64 *purchases, Numeric *spent)
+{
+	PurchaseHistory *tail;
+	HistoryReader reader;
+	TimestampTz at;
+	int64		units;
+	int64		tail_purchases = 0;
+	Numeric		sum;
+
+	/* The usual case: all there is came before, and all counts. */
+	if ((customer->purchases == 0 || customer->last_purchase_at < before) &&
+		(from == NO_TIME || customer->purchases == 0 || from <= customer->first_purchase_at))
+	{
+		*purchases = customer->purchases;
+		*spent = customer->spent;
+		return;
+	}
+
+	sum = int64_to_numeric(0);
+	tail = history_builder_finish(customer_builder(customer));
+	if (tail != NULL)
+	{
+		history_reader_init(&reader, tail);
+		while (history_reader_next(&reader, &at, &units))
+		{
+			if (at >= before)
+				break;
+			if (from != NO_TIME && at < from)
+				continue;
+			tail_purchases++;
+			sum = numeric_add_opt_error(sum, int64_div_fast_to_numeric(units, reader.scale), NULL);
+		}
+	}
+
+	if (customer->history_from != NO_TIME &&
+		(from == NO_TIME || from < customer->history_from))
+	{
+		Datum		args[4];
+		char		nulls[4] = {' ', ' ', ' ', ' '};
+
+		key_as_args(customer, args);
+		args[2] = TimestampTzGetDatum(from);
+		args[3] = TimestampTzGetDatum(before);
+		if (from == NO_TIME)
+			nulls[2] = 'n';
+		own_execute(&bought_in_chunks, args, nulls);
+		tail_purchases += own_int64(SPI_tuptable->vals[0], 1);
+		sum = numeric_add_opt_error(sum, own_numeric(SPI_tuptable->vals[0], 2), NULL);
+	}
+
+	*purchases = tail_purchases;
+	*spent = sum;
+}
+
+/* The history to store, its older part moved to chunks when it is too long. */
+static PurchaseHistory *
+customer_finish_history(Customer *customer)
+{
+	HistoryBuilder *builder = customer_builder(customer);
+	PurchaseHistory *history = history_builder_finish(builder);
+	int64		keep;
+
+	if (history == NULL || VARSIZE_ANY(history) <= TAIL_MAX_BYTES)
+		return history;
+
+	keep = Max(history_builder_count(builder) * TAIL_KEEP_BYTES / VARSIZE_ANY(history), 1);
+	while (history_builder_count(builder) > keep)
+	{
+		int64		n = Min(history_builder_count(builder) - keep, keep * CHUNK_TAILS);
+		TimestampTz starts_at;
+
+		CHECK_FOR_INTERRUPTS();
+		n = cut_between_instants(builder, n);
+		if (n == 0)
+			break;
+		starts_at = customer->history_from == NO_TIME ? DT_NOBEGIN : customer->history_from;
+		chunk_write(customer, starts_at, history_builder_cut(builder, n));
+		customer->history_from = history_builder_time(builder, 0);
+	}
+	return history_builder_finish(builder);
+}
+
+void
+customers_write(CustomerSet *set)
+{
+	OwnRows		rows;
+
+	own_rows_init(&rows, "customer_stats");
+	for (int i = 0; i < set->ncustomers; i++)
+	{
+		Customer   *customer = &set->customers[i];
+		Datum		values[N_STATS_COLUMNS];
+		bool		nulls[N_STATS_COLUMNS] = {false};
+
+		if (!customer->changed)
+			continue;
+		if (customer->history_changed)
+			customer->history = customer_finish_history(customer);
+
+		key_as_args(customer, values);
+		values[2] = TimestampTzGetDatum(customer->first_purchase_at);
+		nulls[2] = customer->first_purchase_at == NO_TIME;
+		values[3] = TimestampTzGetDatum(customer->last_purchase_at);
+		nulls[3] = customer->last_purchase_at == NO_TIME;
+		values[4] = Int64GetDatum(customer->purchases);
+		values[5] = Int64GetDatum(customer->unpaid_orders);
+		values[6] = Int64GetDatum(customer->unlinked_refunds);
+		values[7] = NumericGetDatum(customer->spent);
+		values[8] = Int64GetDatum(customer->points_posted);
+		values[9] = Int64GetDatum(customer->points_debt);
+		values[10] = Int64GetDatum(customer->points_held);
+		values[11] = Int64GetDatum(customer->last_entry_no);
+		values[12] = TimestampTzGetDatum(customer->history_from);
+		nulls[12] = customer->history_from == NO_TIME;
+		values[13] = PointerGetDatum(customer->history);
+		nulls[13] = customer->history == NULL;
+		own_rows_add(&rows, N_STATS_COLUMNS, stats_columns, values, nulls);
+
+		customer->changed = false;
+		customer->history_changed = false;
+	}
+	own_rows_execute(&rows, &update_stats);
+}

@@ -1,0 +1,65 @@
+/*
+ * customer_stats.h
+ *		What is kept for each customer: totals, purchase history, counters of
+ *		points.  The row is also the lock that serialises a customer.
+ */
+#ifndef RETENTION_CUSTOMER_STATS_H
+#define RETENTION_CUSTOMER_STATS_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/numeric.h"
+
+#include "purchase_history.h"
+
+typedef struct CustomerKey
+{
+	int32		shop_id;
+	char	   *customer_id;
+} CustomerKey;
+
+/* A customer whose row is locked, as read and then changed in memory. */
+typedef struct Customer
+{
+	CustomerKey key;
+	TimestampTz first_purchase_at;	/* NO_TIME before any */
+	TimestampTz last_purchase_at;
+	int64		purchases;
+	int64		unpaid_orders;
+	int64		unlinked_refunds;
+	Numeric		spent;
+	int64		points_posted;
+	int64		points_debt;
+	int64		points_held;
+	int64		last_entry_no;
+
+	/* private to customer_stats.c */
+	TimestampTz history_from;
+	PurchaseHistory *history;
+	HistoryBuilder *builder;
+	bool		history_changed;
+	bool		changed;
+} Customer;
+
+/* Customers locked together, sorted by key. */
+typedef struct CustomerSet
+{
+	Customer   *customers;
+	int			ncustomers;
+} CustomerSet;
+
+extern int	customer_key_compare(const CustomerKey *a, const CustomerKey *b);
+extern int	customer_keys_sort(CustomerKey *keys, int nkeys);
+
+extern CustomerSet *customers_lock(CustomerKey *keys, int nkeys);
+extern Customer *customer_find(CustomerSet *set, int32 shop_id, const char *customer_id);
+extern void customers_write(CustomerSet *set);
+
+extern void customer_touch(Customer *customer);
+extern void customer_add_purchase(Customer *customer, TimestampTz at, Numeric value);
+extern void customer_remove_purchase(Customer *customer, TimestampTz at, Numeric value);
+extern void customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
+								   int64 *purchases, Numeric *spent);
+
+#endif							/* RETENTION_CUSTOMER_STATS_H */

@@ -1,0 +1,301 @@
+/*
+ * own_query.c
+ *		Running the extension's own statements.
+ *
+ * Triggers fire under the shop's roles, which have no right on our tables and
+ * may have set any search_path.  So every statement of ours runs as the owner
+ * of the tables, names everything with its schema, and resolves operators in
+ * pg_catalog alone.
+ */
+#include "own_query.h"
+
+#include "retention.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/typcache.h"
+
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Become the extension's owner, until own_end().  An error on the way is
+ * undone by the end of the transaction or subtransaction, as for any function
+ * with SECURITY DEFINER and SET.
+ */
+void
+own_begin(OwnContext *saved)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
+	saved->guc_level = NewGUCNestLevel();
+	set_for_now("search_path", "pg_catalog, pg_temp");
+	SetUserIdAndSecContext(retention_owner(),
+						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+own_end(const OwnContext *saved)
+{
+	SetUserIdAndSecContext(saved->user, saved->sec_context);
+	AtEOXact_GUC(false, saved->guc_level);
+}
+
+/*
+ * A plan made while a table was empty would scan it for as long as the plan is
+ * kept; ours always look rows up by key.
+ */
+int
+own_planner_begin(void)
+{
+	int			guc_level = NewGUCNestLevel();
+
+	set_for_now("enable_seqscan", "off");
+	set_for_now("enable_hashjoin", "off");
+	set_for_now("enable_mergejoin", "off");
+	set_for_now("enable_bitmapscan", "off");
+	return guc_level;
+}
+
+void
+own_planner_end(int guc_level)
+{
+	AtEOXact_GUC(false, guc_level);
+}
+
+static void
+prepare_query(OwnQuery *query)
+{
+	Oid			relid = retention_relation("purchase");
+	Oid			argtypes[OWN_QUERY_MAX_ARGS];
+	SPIPlanPtr	plan;
+
+	if (query->plan != NULL && query->relid == relid)
+		return;
+
+	/* The extension was dropped and created again: other types, other plan. */
+	if (query->plan != NULL)
+	{
+		SPI_freeplan(query->plan);
+		query->plan = NULL;
+	}
+
+	for (int i = 0; i < query->nargs; i++)
+	{
+		int32		typmod;
+
+#if PG_VERSION_NUM >= 160000
+		(void) parseTypeString(query->argtypes[i], &argtypes[i], &typmod, NULL);
+#else
+		parseTypeString(query->argtypes[i], &argtypes[i], &typmod, false);
+#endif
+	}
+
+	plan = SPI_prepare_cursor(query->sql, query->nargs, argtypes, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", query->sql,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+
+	query->plan = plan;
+	query->relid = relid;
+	query->planned = false;
+}
+
+uint64
+own_execute(OwnQuery *query, Datum *args, const char *nulls)
+{
+	int			result;
+
+	prepare_query(query);
+
+	if (query->planned)
+		result = SPI_execute_plan(query->plan, args, nulls, false, 0);
+	else
+	{
+		int			guc_level = own_planner_begin();
+
+		result = SPI_execute_plan(query->plan, args, nulls, false, 0);
+		own_planner_end(guc_level);
+		query->planned = true;
+	}
+
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", query->sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+void
+own_rows_init(OwnRows *rows, const char *table)
+{
+	rows->table = table;
+	rows->tupdesc = NULL;
+	rows->rows = NULL;
+	rows->nrows = 0;
+	rows->capacity = 0;
+}
+
+/*
+ * Add a row, given by column name: an upgraded table may have its columns in
+ * another order than a fresh one.
+ */
+void
+own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
+			 Datum *values, bool *nulls)
+{
+	Datum	   *row_values;
+	bool	   *row_nulls;
+	int			natts;
+	int			attno = 0;
+
+	if (rows->tupdesc == NULL)
+	{
+		Oid			rowtype = get_rel_type_id(retention_relation(rows->table));
+
+		rows->tupdesc = lookup_rowtype_tupdesc_copy(rowtype, -1);
+	}
+	natts = rows->tupdesc->natts;
+
+	row_values = (Datum *) palloc0(natts * sizeof(Datum));
+	row_nulls = (bool *) palloc(natts * sizeof(bool));
+	memset(row_nulls, true, natts * sizeof(bool));
+
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			tried = 0;
+
+		/* The columns nearly always come in the table's order: go on from there. */
+		while (tried < natts &&
+			   strcmp(NameStr(TupleDescAttr(rows->tupdesc, attno)->attname), columns[i]) != 0)
+		{
+			attno = (attno + 1) % natts;
+			tried++;
+		}
+		if (tried == natts)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("table \"%s.%s\" has no column \"%s\"",
+							RETENTION_SCHEMA, rows->table, columns[i]),
+					 errhint("Update the extension: ALTER EXTENSION retention UPDATE.")));
+		row_values[attno] = values[i];
+		row_nulls[attno] = nulls[i];
+		attno = (attno + 1) % natts;
+	}
+
+	if (rows->nrows == rows->capacity)
+	{
+		rows->capacity = rows->capacity ? rows->capacity * 2 : 8;
+		rows->rows = rows->rows ?
+			(Datum *) repalloc(rows->rows, rows->capacity * sizeof(Datum)) :
+			(Datum *) palloc(rows->capacity * sizeof(Datum));
+	}
+	rows->rows[rows->nrows++] =
+		HeapTupleGetDatum(heap_form_tuple(rows->tupdesc, row_values, row_nulls));
+
+	pfree(row_values);
+	pfree(row_nulls);
+}
+
+/*
+ * Run a statement whose only parameter is the array of the rows collected.
+ */
+uint64
+own_rows_execute(OwnRows *rows, OwnQuery *query)
+{
+	Datum		arg;
+
+	if (rows->nrows == 0)
+		return 0;
+
+	arg = PointerGetDatum(construct_array(rows->rows, rows->nrows,
+										  rows->tupdesc->tdtypeid,
+										  -1, false, TYPALIGN_DOUBLE));
+	return own_execute(query, &arg, NULL);
+}
+
+Datum
+own_copy(HeapTuple tuple, int column, bool *isnull)
+{
+	TupleDesc	tupdesc = SPI_tuptable->tupdesc;
+	Form_pg_attribute att = TupleDescAttr(tupdesc, column - 1);
+	Datum		value = SPI_getbinval(tuple, tupdesc, column, isnull);
+
+	if (*isnull || att->attbyval)
+		return value;
+	if (att->attlen == -1)
+		return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	return datumCopy(value, false, att->attlen);
+}
+
+char *
+own_text(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+Numeric
+own_numeric(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = own_copy(tuple, column, &isnull);
+
+	return isnull ? NULL : DatumGetNumeric(value);
+}
+
+TimestampTz
+own_time(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? NO_TIME : DatumGetTimestampTz(value);
+}
+
+int64
+own_int64(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
+
+	if (isnull)
+		return 0;
+	if (SPI_gettypeid(SPI_tuptable->tupdesc, column) == INT4OID)
+		return DatumGetInt32(value);
+	return DatumGetInt64(value);
+}
+
+bool
+own_bool(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+Datum
+own_text_array(char **strings, int n)
+{
+	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = CStringGetTextDatum(strings[i]);
+	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+}

@@ -1,0 +1,85 @@
+/*
+ * own_query.h
+ *		Running the extension's own statements: as the owner of its tables,
+ *		with names resolved in pg_catalog alone, from plans that are kept.
+ */
+#ifndef RETENTION_OWN_QUERY_H
+#define RETENTION_OWN_QUERY_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#define OWN_QUERY_MAX_ARGS 8
+
+/*
+ * A statement of ours, declared static with its text and the names of its
+ * parameters' types.  The plan is made at first use and kept.
+ */
+typedef struct OwnQuery
+{
+	const char *sql;
+	int			nargs;
+	const char *argtypes[OWN_QUERY_MAX_ARGS];
+
+	/* private */
+	SPIPlanPtr	plan;
+	Oid			relid;			/* tells a re-created extension from the old */
+	bool		planned;
+} OwnQuery;
+
+/* The state to return to after working as the extension's owner. */
+typedef struct OwnContext
+{
+	Oid			user;
+	int			sec_context;
+	int			guc_level;
+} OwnContext;
+
+extern void own_begin(OwnContext *saved);
+extern void own_end(const OwnContext *saved);
+
+/* Runs inside SPI; returns the number of rows, which are in SPI_tuptable. */
+extern uint64 own_execute(OwnQuery *query, Datum *args, const char *nulls);
+
+/* Makes the planner take indexes, whatever it thinks of a table's size. */
+extern int	own_planner_begin(void);
+extern void own_planner_end(int guc_level);
+
+/*
+ * Rows of one of our tables, collected to be written by one statement that
+ * takes them as an array of the table's row type.
+ */
+typedef struct OwnRows
+{
+	const char *table;			/* name in schema retention */
+	TupleDesc	tupdesc;
+	Datum	   *rows;
+	int			nrows;
+	int			capacity;
+} OwnRows;
+
+extern void own_rows_init(OwnRows *rows, const char *table);
+extern void own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
+						 Datum *values, bool *nulls);
+extern uint64 own_rows_execute(OwnRows *rows, OwnQuery *query);
+
+/* Values of the current SPI result, with NULL told apart. */
+extern char *own_text(HeapTuple tuple, int column);
+extern Numeric own_numeric(HeapTuple tuple, int column);
+extern TimestampTz own_time(HeapTuple tuple, int column);
+extern int64 own_int64(HeapTuple tuple, int column);
+extern bool own_bool(HeapTuple tuple, int column);
+extern Datum own_copy(HeapTuple tuple, int column, bool *isnull);
+
+/* A text[] from C strings. */
+extern Datum own_text_array(char **strings, int n);
+
+/* "No time": the NULL of a timestamp kept in a C struct. */
+#define NO_TIME DT_NOBEGIN
+
+#endif							/* RETENTION_OWN_QUERY_H */

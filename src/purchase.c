@@ -1,0 +1,382 @@
+/*
+ * purchase.c
+ *		One order's recorded facts: what makes it a purchase, and its row.
+ */
+#include "purchase.h"
+
+#include "own_query.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+static const char *const purchase_columns[] = {
+	"source_id", "order_id", "shop_id", "customer_id",
+	"placed_at", "paid_at", "shipped_at", "delivered_at", "completed_at", "closed_at",
+	"total", "paid", "refunded", "refunded_by_orders", "is_refund", "refund_of", "value",
+	"currency", "channel", "staff", "referrer", "points_used", "close_reason", "attributes",
+	"accrual_due_at", "accrued_at", "accrual_rate", "accrual_multiplier", "accrued_points"
+};
+
+#define N_PURCHASE_COLUMNS lengthof(purchase_columns)
+
+#define READ_PURCHASE \
+	"p.shop_id, p.customer_id," \
+	" p.placed_at, p.paid_at, p.shipped_at, p.delivered_at, p.completed_at, p.closed_at," \
+	" p.total, p.paid, p.refunded, p.refunded_by_orders, p.is_refund, p.refund_of, p.value," \
+	" p.currency, p.channel, p.staff, p.referrer, p.points_used, p.close_reason, p.attributes," \
+	" p.accrual_due_at, p.accrued_at, p.accrual_rate, p.accrual_multiplier, p.accrued_points"
+
+/* The orders asked for, in that order, whether they are recorded or not. */
+static OwnQuery read_orders = {
+	"SELECT k.order_id, " READ_PURCHASE ", e.order_id IS NOT NULL"
+	" FROM unnest($2) WITH ORDINALITY AS k (order_id, position)"
+	" LEFT JOIN retention.purchase p ON p.source_id = $1 AND p.order_id = k.order_id"
+	" LEFT JOIN retention.sync_error e ON e.source_id = $1 AND e.order_id = k.order_id"
+	" ORDER BY k.position",
+	2, {"int4", "text[]"}
+};
+
+static OwnQuery read_of_customer = {
+	"SELECT p.order_id, " READ_PURCHASE
+	" FROM retention.purchase p"
+	" WHERE p.shop_id = $2 AND p.customer_id = $3 AND p.source_id = $1",
+	3, {"int4", "int4", "text"}
+};
+
+static OwnQuery insert_purchases = {
+	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u",
+	1, {"retention.purchase[]"}
+};
+
+static OwnQuery update_purchases = {
+	"UPDATE retention.purchase p"
+	" SET shop_id = u.shop_id, customer_id = u.customer_id,"
+	" placed_at = u.placed_at, paid_at = u.paid_at, shipped_at = u.shipped_at,"
+	" delivered_at = u.delivered_at, completed_at = u.completed_at, closed_at = u.closed_at,"
+	" total = u.total, paid = u.paid, refunded = u.refunded,"
+	" refunded_by_orders = u.refunded_by_orders, is_refund = u.is_refund,"
+	" refund_of = u.refund_of, value = u.value, currency = u.currency, channel = u.channel,"
+	" staff = u.staff, referrer = u.referrer, points_used = u.points_used,"
+	" close_reason = u.close_reason, attributes = u.attributes,"
+	" accrual_due_at = u.accrual_due_at, accrued_at = u.accrued_at,"
+	" accrual_rate = u.accrual_rate, accrual_multiplier = u.accrual_multiplier,"
+	" accrued_points = u.accrued_points"
+	" FROM unnest($1) AS u"
+	" WHERE p.source_id = u.source_id AND p.order_id = u.order_id",
+	1, {"retention.purchase[]"}
+};
+
+static OwnQuery delete_purchases = {
+	"DELETE FROM retention.purchase WHERE source_id = $1 AND order_id = ANY ($2)",
+	2, {"int4", "text[]"}
+};
+
+static OwnQuery sum_refund_orders = {
+	"SELECT coalesce(sum(-r.paid), 0)"
+	" FROM unnest($2) WITH ORDINALITY AS k (order_id, position)"
+	" LEFT JOIN retention.purchase r"
+	" ON r.source_id = $1 AND r.refund_of = k.order_id AND r.is_refund AND r.paid_at IS NOT NULL"
+	" GROUP BY k.position"
+	" ORDER BY k.position",
+	2, {"int4", "text[]"}
+};
+
+/* Placed, and neither paid nor closed. */
+bool
+purchase_is_unpaid(const Purchase *purchase)
+{
+	return purchase->state_at[ORDER_PLACED] != NO_TIME &&
+		purchase->state_at[ORDER_PAID] == NO_TIME &&
+		purchase->state_at[ORDER_CLOSED] == NO_TIME &&
+		!purchase->is_refund;
+}
+
+static bool
+is_positive(Numeric n)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(n),
+											NumericGetDatum(int64_to_numeric(0))));
+}
+
+static Numeric
+all_refunded(const Purchase *purchase)
+{
+	return numeric_add_opt_error(purchase->refunded, purchase->refunded_by_orders, NULL);
+}
+
+/* Paid less refunded, never below zero: what points follow. */
+Numeric
+purchase_net(const Purchase *purchase)
+{
+	Numeric		net = numeric_sub_opt_error(purchase->paid, all_refunded(purchase), NULL);
+
+	return is_positive(net) ? net : int64_to_numeric(0);
+}
+
+/*
+ * An order is a purchase once it is paid and as long as it is not wholly
+ * refunded; a free order that was never refunded is one too.
+ */
+void
+purchase_set_value(Purchase *purchase)
+{
+	Numeric		refunded = all_refunded(purchase);
+
+	purchase->value = NULL;
+	if (purchase->is_refund || purchase->state_at[ORDER_PAID] == NO_TIME)
+		return;
+	if (is_positive(refunded) &&
+		DatumGetBool(DirectFunctionCall2(numeric_ge, NumericGetDatum(refunded),
+										 NumericGetDatum(purchase->paid))))
+		return;
+	purchase->value = purchase_net(purchase);
+}
+
+static bool
+text_equal(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return strcmp(a, b) == 0;
+}
+
+static bool
+numeric_equal(Numeric a, Numeric b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+static bool
+attributes_equal(const Purchase *a, const Purchase *b)
+{
+	if (!a->has_attributes || !b->has_attributes)
+		return a->has_attributes == b->has_attributes;
+	return DatumGetBool(DirectFunctionCall2(jsonb_eq, a->attributes, b->attributes));
+}
+
+bool
+purchase_equal(const Purchase *a, const Purchase *b)
+{
+	return memcmp(a->state_at, b->state_at, sizeof(a->state_at)) == 0 &&
+		a->shop_id == b->shop_id &&
+		a->is_refund == b->is_refund &&
+		a->accrual_due_at == b->accrual_due_at &&
+		a->accrued_at == b->accrued_at &&
+		a->accrued_points == b->accrued_points &&
+		a->has_points_used == b->has_points_used &&
+		a->points_used == b->points_used &&
+		text_equal(a->customer_id, b->customer_id) &&
+		numeric_equal(a->total, b->total) &&
+		numeric_equal(a->paid, b->paid) &&
+		numeric_equal(a->refunded, b->refunded) &&
+		numeric_equal(a->refunded_by_orders, b->refunded_by_orders) &&
+		numeric_equal(a->value, b->value) &&
+		numeric_equal(a->accrual_rate, b->accrual_rate) &&
+		numeric_equal(a->accrual_multiplier, b->accrual_multiplier) &&
+		text_equal(a->refund_of, b->refund_of) &&
+		text_equal(a->currency, b->currency) &&
+		text_equal(a->channel, b->channel) &&
+		text_equal(a->staff, b->staff) &&
+		text_equal(a->referrer, b->referrer) &&
+		text_equal(a->close_reason, b->close_reason) &&
+		attributes_equal(a, b);
+}
+
+/* Column `first` of the tuple is shop_id, and so on as in READ_PURCHASE. */
+static Purchase *
+purchase_from_tuple(HeapTuple tuple, char *order_id, int first)
+{
+	Purchase   *purchase = (Purchase *) palloc0(sizeof(Purchase));
+	bool		isnull;
+
+	purchase->order_id = order_id;
+	purchase->shop_id = (int32) own_int64(tuple, first);
+	purchase->customer_id = own_text(tuple, first + 1);
+	for (int i = 0; i < N_ORDER_STATES; i++)
+		purchase->state_at[i] = own_time(tuple, first + 2 + i);
+	purchase->total = own_numeric(tuple, first + 8);
+	purchase->paid = own_numeric(tuple, first + 9);
+	purchase->refunded = own_numeric(tuple, first + 10);
+	purchase->refunded_by_orders = own_numeric(tuple, first + 11);
+	purchase->is_refund = own_bool(tuple, first + 12);
+	purchase->refund_of = own_text(tuple, first + 13);
+	purchase->value = own_numeric(tuple, first + 14);
+	purchase->currency = own_text(tuple, first + 15);
+	purchase->channel = own_text(tuple, first + 16);
+	purchase->staff = own_text(tuple, first + 17);
+	purchase->referrer = own_text(tuple, first + 18);
+	purchase->points_used = DatumGetInt64(own_copy(tuple, first + 19, &isnull));
+	purchase->has_points_used = !isnull;
+	purchase->close_reason = own_text(tuple, first + 20);
+	purchase->attributes = own_copy(tuple, first + 21, &isnull);
+	purchase->has_attributes = !isnull;
+	purchase->accrual_due_at = own_time(tuple, first + 22);
+	purchase->accrued_at = own_time(tuple, first + 23);
+	purchase->accrual_rate = own_numeric(tuple, first + 24);
+	purchase->accrual_multiplier = own_numeric(tuple, first + 25);
+	purchase->accrued_points = own_int64(tuple, first + 26);
+	return purchase;
+}
+
+#define READ_PURCHASE_COLUMNS 27
+
+/*
+ * Read the orders named; purchases[i] is NULL for one that is not recorded.
+ * had_error[i] tells whether it stands in sync_error.
+ */
+int
+purchases_read(int32 source_id, char **order_ids, int norders,
+			   Purchase **purchases, bool *had_error)
+{
+	Datum		args[2];
+	int			found = 0;
+
+	args[0] = Int32GetDatum(source_id);
+	args[1] = own_text_array(order_ids, norders);
+	if (own_execute(&read_orders, args, NULL) != (uint64) norders)
+		elog(ERROR, "unexpected number of orders read");
+
+	for (int i = 0; i < norders; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		bool		isnull;
+
+		(void) SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull);
+		purchases[i] = isnull ? NULL : purchase_from_tuple(tuple, order_ids[i], 2);
+		had_error[i] = own_bool(tuple, 2 + READ_PURCHASE_COLUMNS);
+		found += !isnull;
+	}
+	return found;
+}
+
+int
+purchases_read_of_customer(int32 source_id, int32 shop_id, const char *customer_id,
+						   Purchase ***purchases)
+{
+	Datum		args[3];
+	int			n;
+
+	args[0] = Int32GetDatum(source_id);
+	args[1] = Int32GetDatum(shop_id);
+	args[2] = CStringGetTextDatum(customer_id);
+	n = (int) own_execute(&read_of_customer, args, NULL);
+
+	*purchases = (Purchase **) palloc(Max(n, 1) * sizeof(Purchase *));
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+
+		(*purchases)[i] = purchase_from_tuple(tuple, own_text(tuple, 1), 2);
+	}
+	return n;
+}
+
+static void
+set_text(Datum *value, bool *isnull, const char *text)
+{
+	*isnull = (text == NULL);
+	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+static void
+set_numeric(Datum *value, bool *isnull, Numeric numeric)
+{
+	*isnull = (numeric == NULL);
+	*value = NumericGetDatum(numeric);
+}
+
+static void
+set_time(Datum *value, bool *isnull, TimestampTz at)
+{
+	*isnull = (at == NO_TIME);
+	*value = TimestampTzGetDatum(at);
+}
+
+static void
+purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
+{
+	OwnRows		rows;
+
+	own_rows_init(&rows, "purchase");
+	for (int i = 0; i < n; i++)
+	{
+		Purchase   *p = purchases[i];
+		Datum		v[N_PURCHASE_COLUMNS];
+		bool		isnull[N_PURCHASE_COLUMNS] = {false};
+
+		v[0] = Int32GetDatum(source_id);
+		v[1] = CStringGetTextDatum(p->order_id);
+		v[2] = Int32GetDatum(p->shop_id);
+		v[3] = CStringGetTextDatum(p->customer_id);
+		for (int s = 0; s < N_ORDER_STATES; s++)
+			set_time(&v[4 + s], &isnull[4 + s], p->state_at[s]);
+		v[10] = NumericGetDatum(p->total);
+		v[11] = NumericGetDatum(p->paid);
+		v[12] = NumericGetDatum(p->refunded);
+		v[13] = NumericGetDatum(p->refunded_by_orders);
+		v[14] = BoolGetDatum(p->is_refund);
+		set_text(&v[15], &isnull[15], p->refund_of);
+		set_numeric(&v[16], &isnull[16], p->value);
+		set_text(&v[17], &isnull[17], p->currency);
+		set_text(&v[18], &isnull[18], p->channel);
+		set_text(&v[19], &isnull[19], p->staff);
+		set_text(&v[20], &isnull[20], p->referrer);
+		v[21] = Int64GetDatum(p->points_used);
+		isnull[21] = !p->has_points_used;
+		set_text(&v[22], &isnull[22], p->close_reason);
+		v[23] = p->attributes;
+		isnull[23] = !p->has_attributes;
+		set_time(&v[24], &isnull[24], p->accrual_due_at);
+		set_time(&v[25], &isnull[25], p->accrued_at);
+		set_numeric(&v[26], &isnull[26], p->accrual_rate);
+		set_numeric(&v[27], &isnull[27], p->accrual_multiplier);
+		v[28] = Int64GetDatum(p->accrued_points);
+		own_rows_add(&rows, N_PURCHASE_COLUMNS, purchase_columns, v, isnull);
+	}
+	own_rows_execute(&rows, query);
+}
+
+void
+purchases_insert(int32 source_id, Purchase **purchases, int n)
+{
+	purchases_write(source_id, purchases, n, &insert_purchases);
+}
+
+void
+purchases_update(int32 source_id, Purchase **purchases, int n)
+{
+	purchases_write(source_id, purchases, n, &update_purchases);
+}
+
+void
+purchases_delete(int32 source_id, char **order_ids, int n)
+{
+	Datum		args[2];
+
+	if (n == 0)
+		return;
+	args[0] = Int32GetDatum(source_id);
+	args[1] = own_text_array(order_ids, n);
+	own_execute(&delete_purchases, args, NULL);
+}
+
+void
+purchases_refunded_by_orders(int32 source_id, char **order_ids, int norders, Numeric *sums)
+{
+	Datum		args[2];
+
+	if (norders == 0)
+		return;
+	args[0] = Int32GetDatum(source_id);
+	args[1] = own_text_array(order_ids, norders);
+	own_execute(&sum_refund_orders, args, NULL);
+	for (int i = 0; i < norders; i++)
+		sums[i] = own_numeric(SPI_tuptable->vals[i], 1);
+}
