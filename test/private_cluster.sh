@@ -80,8 +80,9 @@ default_major() {
 # Prints the packages that are missing for building and running; with "test",
 # also those that only the tests want.
 missing_packages() {
-	local version=${MAJOR:-${1:-N}}
+	local version=${MAJOR:-$(default_major)}
 
+	version=${version:-N}
 	[ -n "$BINDIR" ] || echo "postgresql-$version"
 	[ -n "$BINDIR" ] && [ -f "$("$BINDIR/pg_config" --includedir-server)/postgres.h" ] &&
 		[ -f "$("$BINDIR/pg_config" --pgxs)" ] || echo "postgresql-server-dev-$version"
@@ -182,7 +183,7 @@ SCRIPT
 
 install_packages() {
 	if ! have apt-get; then
-		die "missing, and there is no apt to install it with: $* (N: any of $OLDEST_MAJOR to $NEWEST_MAJOR). Install these, or what your system calls them, and run this again."
+		die "missing: $* (N: any of $OLDEST_MAJOR to $NEWEST_MAJOR). There is no apt to install them with: install them, or what your system calls them, then run this again."
 	fi
 	if [ "$(id -u)" -eq 0 ]; then
 		apt_script | bash -s -- "$@" || die "apt could not install: $*"
@@ -191,7 +192,7 @@ install_packages() {
 		say "Root is needed to install $*: trying sudo"
 		sudo -v && apt_script | sudo bash -s -- "$@" || die "sudo apt could not install: $*"
 	else
-		die "missing: $*. Install as root, then run this again: apt-get install $*"
+		die "missing: $* (N: any of $OLDEST_MAJOR to $NEWEST_MAJOR). Install them as root with apt-get, or install sudo, then run this again."
 	fi
 }
 

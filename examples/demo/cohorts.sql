@@ -11,7 +11,7 @@ WITH cell AS (
 		CASE
 			WHEN retention IS NULL THEN '    '
 			WHEN :'shade' = 'color' THEN
-				format(E'\e[48;5;%s;38;5;%sm%s \e[0m',
+				format(E'\x1b[48;5;%s;38;5;%sm%s \x1b[0m',
 					(ARRAY[255, 194, 157, 114, 71, 28])[depth + 1], (ARRAY[245, 16, 16, 16, 231, 231])[depth + 1],
 					lpad(round(100 * retention)::text, 3))
 			WHEN :'shade' = 'blocks' THEN
