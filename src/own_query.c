@@ -48,6 +48,12 @@ own_begin(OwnContext *saved)
 }
 
 void
+own_set_time_zone(const char *time_zone)
+{
+	set_for_now("TimeZone", time_zone);
+}
+
+void
 own_end(const OwnContext *saved)
 {
 	SetUserIdAndSecContext(saved->user, saved->sec_context);

@@ -42,6 +42,7 @@ typedef struct OwnContext
 
 extern void own_begin(OwnContext *saved);
 extern void own_end(const OwnContext *saved);
+extern void own_set_time_zone(const char *time_zone);	/* until own_end() */
 
 /* Runs inside SPI; returns the number of rows, which are in SPI_tuptable. */
 extern uint64 own_execute(OwnQuery *query, Datum *args, const char *nulls);

@@ -52,7 +52,8 @@ struct HistoryBuilder
 	HistoryEntry *entries;
 	int64		count;
 	int64		capacity;
-	int			scale;			/* of all entries; may be finer than needed */
+	int			scale;			/* of all entries; finer than needed only
+								 * after a removal */
 	bool		sorted;
 };
 
@@ -252,7 +253,9 @@ history_sum_result(const HistorySum *sum)
 
 	if (sum->carried == NULL)
 		return units;
-	return numeric_add_opt_error(sum->carried, units, NULL);
+	return DatumGetNumeric(DirectFunctionCall2(numeric_add,
+											   NumericGetDatum(sum->carried),
+											   NumericGetDatum(units)));
 }
 
 /* ----------------------------------------------------------------
@@ -442,7 +445,10 @@ history_reader_init(HistoryReader *reader, const PurchaseHistory *h)
 	reader->at = (TimestampTz) ((uint64) unzigzag(history_read_varint(&p, end)) *
 								(uint64) unit_usecs[first_unit]);
 	length = history_read_varint(&p, end);
-	if (reader->count < 0 || length > (uint64) (end - p))
+
+	/* Who makes room for so many must not be led beyond reason. */
+	if (length > (uint64) (end - p) ||
+		(uint64) reader->count > (uint64) (end - p) - length)
 		history_corrupted();
 	reader->times = p;
 	reader->times_end = reader->values = p + length;
@@ -513,24 +519,8 @@ builder_refine(HistoryBuilder *b, int scale)
 }
 
 /*
- * Bring the builder to the least scale that its purchases need, which may have
- * become less by removals.
- */
-static void
-builder_coarsen(HistoryBuilder *b)
-{
-	int			scale = coarsest_scale(b->entries, b->count, b->scale);
-	int64		divisor = power_of_ten[b->scale - scale];
-
-	for (int64 i = 0; i < b->count; i++)
-		b->entries[i].units /= divisor;
-	b->scale = scale;
-}
-
-/*
  * Make the builder ready for amounts of up to this size at this scale, and
- * return the factor that brings them to the builder's.  The scale must be the
- * least that the new amounts need.
+ * return the factor that brings them to the builder's.
  */
 static int64
 builder_prepare(HistoryBuilder *b, int64 largest_units, int scale)
@@ -540,13 +530,7 @@ builder_prepare(HistoryBuilder *b, int64 largest_units, int scale)
 	if (scale > b->scale)
 		builder_refine(b, scale);
 	if (largest_units > PG_INT64_MAX / power_of_ten[b->scale - scale])
-	{
-		builder_coarsen(b);
-		if (scale > b->scale)
-			builder_refine(b, scale);
-		if (largest_units > PG_INT64_MAX / power_of_ten[b->scale - scale])
-			refuse_scale(largest_units, scale, b->scale);
-	}
+		refuse_scale(largest_units, scale, b->scale);
 	return power_of_ten[b->scale - scale];
 }
 
@@ -599,8 +583,6 @@ history_builder_load(HistoryBuilder *b, const PurchaseHistory *h)
 void
 history_builder_merge(HistoryBuilder *b, const HistoryBuilder *other)
 {
-	int			scale = coarsest_scale(other->entries, other->count, other->scale);
-	int64		divisor = power_of_ten[other->scale - scale];
 	int64		largest_units = 0;
 	int64		factor;
 
@@ -609,11 +591,11 @@ history_builder_merge(HistoryBuilder *b, const HistoryBuilder *other)
 
 	for (int64 i = 0; i < other->count; i++)
 		largest_units = Max(largest_units, other->entries[i].units);
-	factor = builder_prepare(b, largest_units / divisor, scale);
+	factor = builder_prepare(b, largest_units, other->scale);
 
 	builder_reserve(b, other->count);
 	for (int64 i = 0; i < other->count; i++)
-		builder_push(b, other->entries[i].at, other->entries[i].units / divisor * factor);
+		builder_push(b, other->entries[i].at, other->entries[i].units * factor);
 }
 
 void
@@ -860,7 +842,7 @@ purchase_history_in(PG_FUNCTION_ARGS)
 
 		p = read_time(p, &at);
 		if (p == NULL)
-			refuse_text(text, "A purchase begins with a time in ISO form.");
+			refuse_text(text, "A purchase begins with a valid time in ISO form.");
 		p = skip_space(p);
 		if (*p++ != '=')
 			refuse_text(text, "After the time comes \"=\" and the amount.");
@@ -1017,11 +999,9 @@ history_from_bytes(const uint8 *data, Size size)
 			{
 				uint64		delta = read_foreign_varint(&p, values);
 
-				if (delta > ((uint64) END_TIMESTAMP - (uint64) at) / delta_usecs)
+				if (delta > ((uint64) END_TIMESTAMP - 1 - (uint64) at) / delta_usecs)
 					refuse_binary("A time is out of range.");
 				at = (TimestampTz) ((uint64) at + delta * delta_usecs);
-				if (!IS_VALID_TIMESTAMP(at))
-					refuse_binary("A time is out of range.");
 			}
 			builder_push(b, at, 0);
 		}

@@ -1,0 +1,148 @@
+/*
+ * shop.c
+ *		Which shop is meant: by name, or the only one.
+ */
+#include "shop.h"
+
+#include "cache.h"
+#include "settings.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* A shop as cached. */
+typedef struct Shop
+{
+	int32		shop_id;
+	char	   *name;
+} Shop;
+
+PG_FUNCTION_INFO_V1(shop_id);
+
+static CacheWatch shop_watch = {.table = "shop"};
+static MemoryContext shop_context = NULL;
+static List *shops = NIL;		/* of Shop, in shop_context */
+
+static void
+shop_load(void)
+{
+	SettingsScan settings;
+	MemoryContext context;
+	MemoryContext old;
+	List	   *list = NIL;
+
+	if (shop_context != NULL)
+	{
+		if (shop_watch.valid)
+			return;
+		shops = NIL;
+		MemoryContextDelete(shop_context);
+		shop_context = NULL;
+	}
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "retention shops", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	settings_begin(&settings, &shop_watch);
+	while (settings_next(&settings))
+	{
+		Shop	   *shop = palloc(sizeof(Shop));
+		bool		isnull;
+
+		shop->shop_id = DatumGetInt32(settings_get(&settings, "shop_id", &isnull));
+		shop->name = settings_get_text(&settings, "name");
+		list = lappend(list, shop);
+	}
+	settings_end(&settings);
+	MemoryContextSwitchTo(old);
+
+	MemoryContextSetParent(context, CacheMemoryContext);
+	shop_context = context;
+	shops = list;
+}
+
+static int
+shop_compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((Shop *) lfirst(a))->name, ((Shop *) lfirst(b))->name);
+}
+
+/* The names of all shops for a hint, in order. */
+static char *
+shop_names(void)
+{
+	StringInfoData names;
+	List	   *sorted = list_copy(shops);
+	ListCell   *cell;
+
+	list_sort(sorted, shop_compare_names);
+	initStringInfo(&names);
+	foreach(cell, sorted)
+		appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "", ((Shop *) lfirst(cell))->name);
+	return names.data;
+}
+
+int32
+shop_lookup(const char *name, bool missing_ok)
+{
+	ListCell   *cell;
+
+	shop_load();
+
+	if (shops == NIL)
+	{
+		if (missing_ok)
+			return 0;
+		if (name == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("there is no shop yet"),
+					 errhint("Attach a source of orders, or insert a row into retention.shop.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("shop \"%s\" does not exist", name),
+				 errdetail("There is no shop yet."),
+				 errhint("Attach a source of orders, or insert a row into retention.shop.")));
+	}
+
+	if (name == NULL)
+	{
+		if (list_length(shops) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+					 errmsg("there are several shops: say which one is meant"),
+					 errhint("Add shop => 'name'; the shops are %s.", shop_names())));
+		return ((Shop *) linitial(shops))->shop_id;
+	}
+
+	foreach(cell, shops)
+	{
+		Shop	   *shop = (Shop *) lfirst(cell);
+
+		if (strcmp(shop->name, name) == 0)
+			return shop->shop_id;
+	}
+
+	if (!missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("shop \"%s\" does not exist", name),
+				 errhint("The shops are %s.", shop_names())));
+	return 0;
+}
+
+/*
+ * shop_id(shop): the number of a shop, NULL when there is none at all.
+ */
+Datum
+shop_id(PG_FUNCTION_ARGS)
+{
+	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int32		shop = shop_lookup(name, name == NULL);
+
+	if (shop == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(shop);
+}

@@ -1,0 +1,65 @@
+/*
+ * source.h
+ *		Attached sources: the only part that knows how shops look.
+ */
+#ifndef RETENTION_SOURCE_H
+#define RETENTION_SOURCE_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "nodes/pg_list.h"
+
+#include "sync.h"
+
+/* The plan that leads from rows of a relation to the ids of their orders. */
+typedef struct WatchPath
+{
+	Oid			relid;
+	SPIPlanPtr	plan;
+} WatchPath;
+
+/* A watched table and the way from its row to its orders. */
+typedef struct Watch
+{
+	int32		watch_id;
+	int32		source_id;
+	Oid			relid;
+	char	   *order_id;		/* SQL expression or subquery */
+	char	   *column;			/* the column it is, when it is just one */
+	List	   *paths;			/* of WatchPath, one for each partition */
+} Watch;
+
+typedef struct Source
+{
+	SyncSource	sync;			/* must be first */
+	int32		shop_id;
+	char	   *facts;
+	bool		truncated;
+	Oid			facts_relid;	/* first watched table: its owner runs the facts */
+
+	/* private to source.c */
+	SPIPlanPtr	plan_one;
+	SPIPlanPtr	plan_many;
+	Oid			id_type;
+	bool		planned;
+} Source;
+
+/* Good until the next call of either: a changed table reloads all. */
+extern Source *source_find(int32 source_id);
+extern Watch *watch_find(int32 watch_id);
+
+/* Where they live, for what is cached with them. */
+extern MemoryContext source_memory(void);
+
+/* Runs the shop's SQL for a source; an error comes back instead of being raised. */
+typedef void (*GuardedWork) (Source *source, void *arg);
+extern ErrorData *source_run_guarded(Source *source, GuardedWork work, void *arg);
+
+/* Bring the orders named up to date. */
+extern void source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts);
+
+/* Remember that a change could not be traced to its orders. */
+extern void source_remember_untraced(Source *source, ErrorData *error);
+
+#endif							/* RETENTION_SOURCE_H */

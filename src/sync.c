@@ -1,0 +1,983 @@
+/*
+ * sync.c
+ *		The one path from an order's present facts to all that is recorded.
+ *
+ * Sync compares what the shop says of an order now with what is recorded, and
+ * posts the difference: statistics, points, messages.  It does not matter how
+ * the order got there, so triggers, backfill and repair are the same code, and
+ * running it twice changes nothing.
+ *
+ * Two transactions may change one order through different rows, each seeing
+ * only its own change.  So sync locks before it believes: first the customers
+ * concerned (the recorded owner and the one the facts name) in the order of
+ * their keys, and if any transaction has ended since the facts were read, it
+ * reads them again.  The second of two such transactions waits for the first
+ * and then sees the sum of both.
+ */
+#include "sync.h"
+
+#include "care.h"
+#include "customer_stats.h"
+#include "ledger.h"
+#include "own_query.h"
+#include "retention.h"
+#include "shop_settings.h"
+#include "tier.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Orders done by one round of statements. */
+#define SYNC_BATCH 1000
+
+/* An order on its way from what was recorded to what is to be. */
+typedef struct SyncItem
+{
+	char	   *order_id;
+	FactsResult facts;
+	bool		had_error;
+	Purchase   *before;			/* as it was recorded; NULL: it was not */
+	Purchase   *after;			/* as it is to be; NULL: not at all */
+	Purchase   *recorded;		/* as it stands in the table by now */
+} SyncItem;
+
+typedef struct SyncBatch
+{
+	SyncSource *source;
+	TimestampTz now;
+	uint64		completions;	/* transactions ended when the facts were read */
+	SyncItem   *items;
+	int			nitems;
+	int			capacity;
+	CustomerSet *customers;
+	Ledger		ledger;
+	Care		care;
+} SyncBatch;
+
+static OwnQuery write_errors = {
+	"INSERT INTO retention.sync_error AS e (source_id, order_id, sqlstate, message)"
+	" SELECT $1, u.* FROM unnest($2, $3, $4) AS u (order_id, sqlstate, message)"
+	" ON CONFLICT (source_id, order_id) DO UPDATE"
+	" SET sqlstate = EXCLUDED.sqlstate, message = EXCLUDED.message,"
+	" last_failed_at = EXCLUDED.last_failed_at, attempts = e.attempts + 1",
+	4, {"int4", "text[]", "text[]", "text[]"}
+};
+
+static OwnQuery clear_errors = {
+	"DELETE FROM retention.sync_error WHERE source_id = $1 AND order_id = ANY ($2)",
+	2, {"int4", "text[]"}
+};
+
+/* ----------
+ * Reading
+ * ----------
+ */
+
+static SyncItem *
+add_item(SyncBatch *batch, char *order_id)
+{
+	SyncItem   *item;
+
+	if (batch->nitems == batch->capacity)
+	{
+		batch->capacity *= 2;
+		batch->items = (SyncItem *) repalloc(batch->items, batch->capacity * sizeof(SyncItem));
+	}
+	item = &batch->items[batch->nitems++];
+	memset(item, 0, sizeof(SyncItem));
+	item->order_id = order_id;
+	return item;
+}
+
+static bool
+has_item(SyncBatch *batch, const char *order_id)
+{
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		if (strcmp(batch->items[i].order_id, order_id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static uint64
+transactions_completed(void)
+{
+	return GetTransactionSnapshot()->snapXactCompletionCount;
+}
+
+/* Read facts and records of the items from `first` on. */
+static void
+read_items(SyncBatch *batch, int first)
+{
+	int			n = batch->nitems - first;
+	char	  **order_ids;
+	Purchase  **purchases;
+	FactsResult *facts;
+	bool	   *had_error;
+
+	if (n == 0)
+		return;
+
+	order_ids = (char **) palloc(n * sizeof(char *));
+	purchases = (Purchase **) palloc(n * sizeof(Purchase *));
+	facts = (FactsResult *) palloc0(n * sizeof(FactsResult));
+	had_error = (bool *) palloc(n * sizeof(bool));
+	for (int i = 0; i < n; i++)
+		order_ids[i] = batch->items[first + i].order_id;
+
+	batch->source->read_facts(batch->source, order_ids, n, facts);
+	purchases_read(batch->source->source_id, order_ids, n, purchases, had_error);
+
+	for (int i = 0; i < n; i++)
+	{
+		SyncItem   *item = &batch->items[first + i];
+
+		item->facts = facts[i];
+		item->before = purchases[i];
+		item->recorded = purchases[i];
+		item->had_error = had_error[i];
+	}
+}
+
+/*
+ * Read all items, and with each refund order the order that it refunds or was
+ * recorded to refund.
+ */
+static void
+read_batch(SyncBatch *batch)
+{
+	int			nnamed = batch->nitems;
+
+	batch->completions = transactions_completed();
+	read_items(batch, 0);
+
+	if (!batch->source->maps_refund_of)
+		return;
+	for (int i = 0; i < nnamed; i++)
+	{
+		char	   *refund_of[2] = {NULL, NULL};
+
+		if (batch->items[i].facts.status == FACTS_FOUND)
+			refund_of[0] = batch->items[i].facts.facts->refund_of;
+		if (batch->items[i].before != NULL)
+			refund_of[1] = batch->items[i].before->refund_of;
+		for (int k = 0; k < 2; k++)
+		{
+			if (refund_of[k] != NULL && !has_item(batch, refund_of[k]))
+				add_item(batch, refund_of[k]);
+		}
+	}
+	read_items(batch, nnamed);
+}
+
+/* The customers that the items concern, sorted. */
+static int
+collect_customers(SyncBatch *batch, CustomerKey **keys)
+{
+	int			n = 0;
+
+	*keys = (CustomerKey *) palloc(2 * Max(batch->nitems, 1) * sizeof(CustomerKey));
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->before != NULL)
+		{
+			(*keys)[n].shop_id = item->before->shop_id;
+			(*keys)[n++].customer_id = item->before->customer_id;
+		}
+		if (item->facts.status == FACTS_FOUND && item->facts.facts->customer_id != NULL)
+		{
+			(*keys)[n].shop_id = item->facts.facts->shop_id;
+			(*keys)[n++].customer_id = item->facts.facts->customer_id;
+		}
+	}
+	return customer_keys_sort(*keys, n);
+}
+
+static void
+check_still_locked(SyncBatch *batch, CustomerKey *keys, int nkeys)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (customer_find(batch->customers, keys[i].shop_id, keys[i].customer_id) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access: an order of source \"%s\" went to another customer meanwhile",
+							batch->source->name),
+					 errhint("Try the transaction again.")));
+	}
+}
+
+/*
+ * Lock the customers, and make sure that what was read is what is.
+ */
+static void
+lock_batch(SyncBatch *batch, int nnamed)
+{
+	CustomerKey *keys;
+	int			nkeys = collect_customers(batch, &keys);
+
+	batch->customers = customers_lock(keys, nkeys);
+
+	if (transactions_completed() != batch->completions)
+	{
+		batch->nitems = nnamed;
+		read_batch(batch);
+		nkeys = collect_customers(batch, &keys);
+		check_still_locked(batch, keys, nkeys);
+	}
+}
+
+/* ----------
+ * From facts to a purchase
+ * ----------
+ */
+
+static Numeric
+zero(void)
+{
+	return int64_to_numeric(0);
+}
+
+static bool
+is_negative(Numeric n)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(n), NumericGetDatum(zero())));
+}
+
+/* In the shop's currency, to as many decimals as the amount had, at least 2. */
+static Numeric
+convert(Numeric amount, const OrderFacts *facts)
+{
+	Numeric		converted;
+	int32		decimals;
+
+	if (facts->exchange_rate == NULL)
+		return amount;
+	converted = numeric_mul_opt_error(amount, facts->exchange_rate, NULL);
+	decimals = DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(amount)));
+	return DatumGetNumeric(DirectFunctionCall2(numeric_round, NumericGetDatum(converted),
+											   Int32GetDatum(Max(decimals, 2))));
+}
+
+/* When each state was reached; what the shop does not date is dated when first seen. */
+static void
+set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Purchase *after)
+{
+	for (int i = 0; i < N_ORDER_STATES; i++)
+	{
+		after->state_at[i] = NO_TIME;
+		if (facts->state[i] != STATE_REACHED)
+			continue;
+		if (facts->state_at[i] != NO_TIME)
+			after->state_at[i] = facts->state_at[i];
+		else if (before != NULL && before->state_at[i] != NO_TIME)
+			after->state_at[i] = before->state_at[i];
+		else
+			after->state_at[i] = batch->now;
+	}
+
+	/* An order that is there was placed, also where the shop does not say when. */
+	if (after->state_at[ORDER_PLACED] == NO_TIME)
+	{
+		if (before != NULL && before->state_at[ORDER_PLACED] != NO_TIME)
+			after->state_at[ORDER_PLACED] = before->state_at[ORDER_PLACED];
+		else if (after->state_at[ORDER_PAID] != NO_TIME)
+			after->state_at[ORDER_PLACED] = after->state_at[ORDER_PAID];
+		else
+			after->state_at[ORDER_PLACED] = batch->now;
+	}
+}
+
+static Purchase *
+purchase_from_facts(SyncBatch *batch, SyncItem *item)
+{
+	const OrderFacts *facts = item->facts.facts;
+	const Purchase *before = item->before;
+	Purchase   *after = (Purchase *) palloc0(sizeof(Purchase));
+	bool		same_owner = before != NULL &&
+		before->shop_id == facts->shop_id &&
+		strcmp(before->customer_id, facts->customer_id) == 0;
+	bool		is_paid;
+
+	after->order_id = item->order_id;
+	after->shop_id = facts->shop_id;
+	after->customer_id = facts->customer_id;
+	set_states(batch, facts, before, after);
+	is_paid = after->state_at[ORDER_PAID] != NO_TIME;
+
+	after->total = convert(facts->total, facts);
+	if (facts->paid != NULL)
+		after->paid = convert(facts->paid, facts);
+	else
+		after->paid = is_paid ? after->total : zero();
+	after->is_refund = is_negative(after->total) || is_negative(after->paid);
+
+	/* Where a shop records no refunds, closing a paid order is one. */
+	if (facts->refunded != NULL)
+		after->refunded = convert(facts->refunded, facts);
+	else if (is_paid && after->state_at[ORDER_CLOSED] != NO_TIME && !after->is_refund)
+		after->refunded = after->paid;
+	else
+		after->refunded = zero();
+	after->refunded_by_orders = zero();
+
+	after->refund_of = after->is_refund ? facts->refund_of : NULL;
+	after->currency = facts->currency;
+	after->channel = facts->channel;
+	after->staff = facts->staff;
+	after->referrer = facts->referrer;
+	after->points_used = facts->points_used;
+	after->has_points_used = facts->has_points_used;
+	after->close_reason = facts->close_reason;
+	after->attributes = facts->attributes;
+	after->has_attributes = facts->has_attributes;
+
+	after->accrual_due_at = NO_TIME;
+	after->accrued_at = NO_TIME;
+	if (same_owner)
+	{
+		after->accrued_at = before->accrued_at;
+		after->accrual_rate = before->accrual_rate;
+		after->accrual_multiplier = before->accrual_multiplier;
+		after->accrued_points = before->accrued_points;
+	}
+	return after;
+}
+
+static TimestampTz
+days_after(TimestampTz at, int days)
+{
+	Interval	interval;
+
+	if (at == NO_TIME || days == 0)
+		return at;
+	memset(&interval, 0, sizeof(interval));
+	interval.day = days;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(at),
+												   IntervalPGetDatum(&interval)));
+}
+
+/* When the trade is completed, by the shop's word or by the days gone. */
+static TimestampTz
+completion_time(const SyncSource *source, const Purchase *purchase)
+{
+	if (source->maps_completed)
+		return purchase->state_at[ORDER_COMPLETED];
+	return days_after(purchase->state_at[ORDER_PAID], DAYS_TO_COMPLETION);
+}
+
+static Purchase *
+copy_purchase(const Purchase *purchase)
+{
+	Purchase   *copy = (Purchase *) palloc(sizeof(Purchase));
+
+	memcpy(copy, purchase, sizeof(Purchase));
+	return copy;
+}
+
+/* What is to be recorded of an order; NULL for nothing. */
+static Purchase *
+decide_purchase(SyncBatch *batch, SyncItem *item, SyncCounts *counts)
+{
+	const OrderFacts *facts = item->facts.facts;
+	TimestampTz completed_at;
+
+	switch (item->facts.status)
+	{
+		case FACTS_FAILED:
+			counts->failed++;
+			return item->before ? copy_purchase(item->before) : NULL;
+
+		case FACTS_ABSENT:
+			if (item->before == NULL || !batch->source->keeps_deleted)
+				return NULL;
+
+			/* Archiving old orders must not claw back years of points. */
+			completed_at = completion_time(batch->source, item->before);
+			if (completed_at == NO_TIME || completed_at > batch->now)
+				return NULL;
+			return copy_purchase(item->before);
+
+		case FACTS_FOUND:
+			break;
+	}
+
+	counts->synced++;
+	if (facts->customer_id == NULL)
+	{
+		counts->without_customer++;
+		return NULL;
+	}
+
+	/* A shopping cart that shares the order table. */
+	if (facts->state[ORDER_PLACED] == STATE_NOT_REACHED &&
+		facts->state[ORDER_PAID] != STATE_REACHED)
+		return NULL;
+
+	return purchase_from_facts(batch, item);
+}
+
+/* ----------
+ * Refund orders
+ * ----------
+ */
+
+static bool
+is_unlinked_refund(const Purchase *purchase)
+{
+	return purchase != NULL && purchase->is_refund && purchase->refund_of == NULL &&
+		purchase->state_at[ORDER_PAID] != NO_TIME;
+}
+
+/*
+ * Insert, update or delete what differs from the table; with refunds_only just
+ * the negative orders, whose sums the others need.
+ */
+static void
+write_purchases(SyncBatch *batch, bool refunds_only)
+{
+	Purchase  **inserts = (Purchase **) palloc(batch->nitems * sizeof(Purchase *));
+	Purchase  **updates = (Purchase **) palloc(batch->nitems * sizeof(Purchase *));
+	char	  **deletes = (char **) palloc(batch->nitems * sizeof(char *));
+	int			ninserts = 0;
+	int			nupdates = 0;
+	int			ndeletes = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+		bool		refund = (item->recorded != NULL && item->recorded->is_refund) ||
+			(item->after != NULL && item->after->is_refund);
+
+		if (refunds_only && !refund)
+			continue;
+		if (item->recorded == NULL && item->after != NULL)
+			inserts[ninserts++] = item->after;
+		else if (item->recorded != NULL && item->after == NULL)
+			deletes[ndeletes++] = item->order_id;
+		else if (item->recorded != NULL && !purchase_equal(item->recorded, item->after))
+			updates[nupdates++] = item->after;
+		else
+			continue;
+		item->recorded = item->after ? copy_purchase(item->after) : NULL;
+	}
+
+	purchases_delete(batch->source->source_id, deletes, ndeletes);
+	purchases_update(batch->source->source_id, updates, nupdates);
+	purchases_insert(batch->source->source_id, inserts, ninserts);
+}
+
+/* Keep each customer's number of unlinked refunds. */
+static void
+count_unlinked_refunds(SyncBatch *batch)
+{
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+		Customer   *customer;
+
+		if (is_unlinked_refund(item->before))
+		{
+			customer = customer_find(batch->customers, item->before->shop_id, item->before->customer_id);
+			customer->unlinked_refunds--;
+			customer_touch(customer);
+		}
+		if (is_unlinked_refund(item->after))
+		{
+			customer = customer_find(batch->customers, item->after->shop_id, item->after->customer_id);
+			customer->unlinked_refunds++;
+			customer_touch(customer);
+		}
+	}
+}
+
+/* Add the customer's other paid orders, as they are recorded. */
+static void
+add_orders_of_customer(SyncBatch *batch, const Customer *customer)
+{
+	Purchase  **recorded;
+	int			nrecorded;
+
+	nrecorded = purchases_read_of_customer(batch->source->source_id, customer->key.shop_id,
+										   customer->key.customer_id, &recorded);
+	for (int i = 0; i < nrecorded; i++)
+	{
+		SyncItem   *item;
+
+		CHECK_FOR_INTERRUPTS();
+		if (recorded[i]->state_at[ORDER_PAID] == NO_TIME ||
+			has_item(batch, recorded[i]->order_id))
+			continue;
+		item = add_item(batch, recorded[i]->order_id);
+		item->facts.status = FACTS_FOUND;
+		item->before = recorded[i];
+		item->recorded = recorded[i];
+		item->after = copy_purchase(recorded[i]);
+	}
+}
+
+/* What negative orders that name an order give back for it. */
+static void
+apply_linked_refunds(SyncBatch *batch)
+{
+	char	  **order_ids = (char **) palloc(batch->nitems * sizeof(char *));
+	Purchase  **purchases = (Purchase **) palloc(batch->nitems * sizeof(Purchase *));
+	Numeric    *sums = (Numeric *) palloc(batch->nitems * sizeof(Numeric));
+	int			n = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		Purchase   *after = batch->items[i].after;
+
+		if (after == NULL || after->is_refund)
+			continue;
+		order_ids[n] = after->order_id;
+		sums[n] = zero();
+		purchases[n++] = after;
+	}
+	if (batch->source->maps_refund_of)
+		purchases_refunded_by_orders(batch->source->source_id, order_ids, n, sums);
+	for (int i = 0; i < n; i++)
+		purchases[i]->refunded_by_orders = sums[i];
+}
+
+static int
+compare_paid_at(const void *a, const void *b)
+{
+	const Purchase *pa = *(Purchase *const *) a;
+	const Purchase *pb = *(Purchase *const *) b;
+
+	if (pa->state_at[ORDER_PAID] != pb->state_at[ORDER_PAID])
+		return pa->state_at[ORDER_PAID] < pb->state_at[ORDER_PAID] ? -1 : 1;
+	return strcmp(pa->order_id, pb->order_id);
+}
+
+/*
+ * Apply a customer's unlinked refunds, the oldest refund first, each to the
+ * newest purchases paid before it.  What exceeds them is kept: it is applied
+ * when such a purchase turns up.  Computed anew from all of the customer's
+ * orders, so the order in which they arrive makes no difference.
+ */
+static void
+apply_unlinked_refunds(SyncBatch *batch, const Customer *customer)
+{
+	Purchase  **orders = (Purchase **) palloc(batch->nitems * sizeof(Purchase *));
+	int			norders = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		Purchase   *after = batch->items[i].after;
+
+		if (after != NULL && after->state_at[ORDER_PAID] != NO_TIME &&
+			after->shop_id == customer->key.shop_id &&
+			strcmp(after->customer_id, customer->key.customer_id) == 0)
+			orders[norders++] = after;
+	}
+	qsort(orders, norders, sizeof(Purchase *), compare_paid_at);
+
+	for (int r = 0; r < norders; r++)
+	{
+		Numeric		left;
+
+		if (!is_unlinked_refund(orders[r]))
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		left = numeric_sub_opt_error(zero(), orders[r]->paid, NULL);
+		for (int p = r - 1; p >= 0 && is_negative(numeric_sub_opt_error(zero(), left, NULL)); p--)
+		{
+			Numeric		room;
+			Numeric		rest;
+
+			if (orders[p]->is_refund)
+				continue;
+			room = purchase_net(orders[p]);
+			rest = numeric_sub_opt_error(left, room, NULL);
+			if (is_negative(rest))
+			{
+				room = left;
+				rest = zero();
+			}
+			orders[p]->refunded_by_orders = numeric_add_opt_error(orders[p]->refunded_by_orders, room, NULL);
+			left = rest;
+		}
+	}
+}
+
+static void
+settle_refund_orders(SyncBatch *batch)
+{
+	bool	   *unlinked = (bool *) palloc0(Max(batch->customers->ncustomers, 1) * sizeof(bool));
+	bool		any = batch->source->maps_refund_of;
+
+	for (int i = 0; i < batch->customers->ncustomers; i++)
+		unlinked[i] = batch->customers->customers[i].unlinked_refunds > 0;
+	count_unlinked_refunds(batch);
+	for (int i = 0; i < batch->customers->ncustomers; i++)
+	{
+		unlinked[i] |= batch->customers->customers[i].unlinked_refunds > 0;
+		any |= unlinked[i];
+	}
+	if (!any)
+		return;
+
+	write_purchases(batch, true);
+	for (int i = 0; i < batch->customers->ncustomers; i++)
+	{
+		if (unlinked[i])
+			add_orders_of_customer(batch, &batch->customers->customers[i]);
+	}
+	apply_linked_refunds(batch);
+	for (int i = 0; i < batch->customers->ncustomers; i++)
+	{
+		if (unlinked[i])
+			apply_unlinked_refunds(batch, &batch->customers->customers[i]);
+	}
+}
+
+/* ----------
+ * Posting the difference
+ * ----------
+ */
+
+static Customer *
+owner(SyncBatch *batch, const Purchase *purchase)
+{
+	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
+}
+
+static Accrual
+accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
+{
+	Accrual		accrual;
+
+	accrual.source_id = batch->source->source_id;
+	accrual.order_id = purchase->order_id;
+	accrual.amount = amount;
+	accrual.rate = purchase->accrual_rate;
+	accrual.multiplier = purchase->accrual_multiplier;
+	return accrual;
+}
+
+/*
+ * The multiplier of the tier that the customer had earned by the purchases
+ * paid before this one.
+ */
+static Numeric
+multiplier_at(const ShopSettings *shop, Customer *customer, TimestampTz paid_at)
+{
+	TimestampTz from = NO_TIME;
+	int64		purchases;
+	Numeric		spent;
+
+	if (shop->tier_window != NULL)
+		from = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+													   TimestampTzGetDatum(paid_at),
+													   IntervalPGetDatum(shop->tier_window)));
+	customer_bought_before(customer, from, paid_at, &purchases, &spent);
+	return tier_multiplier(shop->shop_id, spent, purchases);
+}
+
+/*
+ * Decide whether the purchase accrues now, and with what.  It does so once:
+ * from then on its points follow the money at the rate and multiplier stored.
+ */
+static void
+start_accrual(SyncBatch *batch, Purchase *after)
+{
+	const ShopSettings *shop = shop_settings(after->shop_id);
+	TimestampTz accrues_at;
+
+	after->accrual_due_at = NO_TIME;
+	if (after->value == NULL || after->accrued_at != NO_TIME)
+		return;
+
+	if (shop->accrue_on == ACCRUE_ON_PAID)
+		accrues_at = after->state_at[ORDER_PAID];
+	else
+		accrues_at = completion_time(batch->source, after);
+	accrues_at = days_after(accrues_at, shop->accrue_after_days);
+
+	if (accrues_at == NO_TIME || accrues_at < batch->source->points_from)
+		return;
+	if (accrues_at > batch->now)
+	{
+		after->accrual_due_at = accrues_at;
+		return;
+	}
+	after->accrued_at = accrues_at;
+	after->accrual_rate = shop->points_rate;
+	after->accrual_multiplier = multiplier_at(shop, owner(batch, after),
+											  after->state_at[ORDER_PAID]);
+}
+
+static void
+post_points(SyncBatch *batch, SyncItem *item, bool same_owner)
+{
+	Purchase   *before = item->before;
+	Purchase   *after = item->after;
+	Accrual		accrual;
+	int64		target;
+
+	if (before != NULL && before->accrued_points != 0 && (after == NULL || !same_owner))
+	{
+		accrual = accrual_of(batch, before, zero());
+		ledger_reverse(&batch->ledger, owner(batch, before), &accrual, before->accrued_points,
+					   after == NULL ? "the order was deleted" : "the order went to another customer");
+	}
+
+	if (after == NULL || after->is_refund)
+		return;
+	start_accrual(batch, after);
+	if (after->accrued_at == NO_TIME)
+		return;
+
+	accrual = accrual_of(batch, after, purchase_net(after));
+	target = ledger_points_for(&accrual);
+	if (target > after->accrued_points)
+		ledger_accrue(&batch->ledger, owner(batch, after), &accrual,
+					  target - after->accrued_points, after->accrued_at);
+	else if (target < after->accrued_points)
+		ledger_reverse(&batch->ledger, owner(batch, after), &accrual,
+					   after->accrued_points - target, "the order was refunded");
+	after->accrued_points = target;
+}
+
+static void
+post_item(SyncBatch *batch, SyncItem *item)
+{
+	Purchase   *before = item->before;
+	Purchase   *after = item->after;
+	bool		same_owner = before != NULL && after != NULL &&
+		before->shop_id == after->shop_id &&
+		strcmp(before->customer_id, after->customer_id) == 0;
+	bool		same_purchase;
+
+	if (after != NULL)
+		purchase_set_value(after);
+
+	same_purchase = same_owner && before->value != NULL && after->value != NULL &&
+		before->state_at[ORDER_PAID] == after->state_at[ORDER_PAID] &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(before->value),
+										 NumericGetDatum(after->value)));
+
+	if (before != NULL && before->value != NULL && !same_purchase)
+		customer_remove_purchase(owner(batch, before), before->state_at[ORDER_PAID], before->value);
+
+	/* A tier earned by this very purchase does not multiply its own points. */
+	post_points(batch, item, same_owner);
+
+	if (after != NULL && after->value != NULL && !same_purchase)
+		customer_add_purchase(owner(batch, after), after->state_at[ORDER_PAID], after->value);
+
+	if (before != NULL && purchase_is_unpaid(before))
+	{
+		owner(batch, before)->unpaid_orders--;
+		customer_touch(owner(batch, before));
+	}
+	if (after != NULL && purchase_is_unpaid(after))
+	{
+		owner(batch, after)->unpaid_orders++;
+		customer_touch(owner(batch, after));
+	}
+
+	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
+					   before, after);
+}
+
+/* Orders of a customer are posted in the order they were paid. */
+static int
+compare_items(const void *a, const void *b)
+{
+	const SyncItem *ia = *(SyncItem *const *) a;
+	const SyncItem *ib = *(SyncItem *const *) b;
+	const Purchase *pa = ia->after ? ia->after : ia->before;
+	const Purchase *pb = ib->after ? ib->after : ib->before;
+
+	if (pa == NULL || pb == NULL)
+		return (pa == NULL) - (pb == NULL);
+	if (pa->shop_id != pb->shop_id)
+		return pa->shop_id < pb->shop_id ? -1 : 1;
+	if (strcmp(pa->customer_id, pb->customer_id) != 0)
+		return strcmp(pa->customer_id, pb->customer_id);
+	return compare_paid_at(&pa, &pb);
+}
+
+static void
+post_batch(SyncBatch *batch)
+{
+	SyncItem  **items = (SyncItem **) palloc(batch->nitems * sizeof(SyncItem *));
+
+	for (int i = 0; i < batch->nitems; i++)
+		items[i] = &batch->items[i];
+	if (batch->nitems > 1)
+		qsort(items, batch->nitems, sizeof(SyncItem *), compare_items);
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		post_item(batch, items[i]);
+	}
+}
+
+/* ----------
+ * Errors
+ * ----------
+ */
+
+static void
+write_sync_errors(SyncBatch *batch)
+{
+	char	  **failed = (char **) palloc(batch->nitems * sizeof(char *));
+	char	  **sqlstates = (char **) palloc(batch->nitems * sizeof(char *));
+	char	  **messages = (char **) palloc(batch->nitems * sizeof(char *));
+	char	  **mended = (char **) palloc(batch->nitems * sizeof(char *));
+	int			nfailed = 0;
+	int			nmended = 0;
+	Datum		args[4];
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->facts.status == FACTS_FAILED)
+		{
+			failed[nfailed] = item->order_id;
+			sqlstates[nfailed] = item->facts.sqlstate;
+			messages[nfailed++] = item->facts.message;
+		}
+		else if (item->had_error)
+			mended[nmended++] = item->order_id;
+	}
+
+	args[0] = Int32GetDatum(batch->source->source_id);
+	if (nfailed > 0)
+	{
+		args[1] = own_text_array(failed, nfailed);
+		args[2] = own_text_array(sqlstates, nfailed);
+		args[3] = own_text_array(messages, nfailed);
+		own_execute(&write_errors, args, NULL);
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 nfailed == 1 ?
+				 errmsg("order \"%s\" of source \"%s\" could not be synced: %s",
+						failed[0], batch->source->name, messages[0]) :
+				 errmsg("%d orders of source \"%s\" could not be synced, the first being \"%s\": %s",
+						nfailed, batch->source->name, failed[0], messages[0]),
+				 errdetail("What was written to the shop's tables stands; what is due is remembered in retention.sync_error."),
+				 errhint("Mend the cause, then: SELECT retention.resync(%s).",
+						 quote_literal_cstr(batch->source->name))));
+	}
+	if (nmended > 0)
+	{
+		args[1] = own_text_array(mended, nmended);
+		own_execute(&clear_errors, args, NULL);
+	}
+}
+
+/* ----------
+ * A batch, and many
+ * ----------
+ */
+
+static void
+sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+{
+	SyncBatch	batch;
+
+	memset(&batch, 0, sizeof(batch));
+	batch.source = source;
+	batch.now = retention_clock_now();
+	batch.capacity = norders + 8;
+	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
+	for (int i = 0; i < norders; i++)
+		add_item(&batch, order_ids[i]);
+
+	read_batch(&batch);
+	lock_batch(&batch, norders);
+
+	for (int i = 0; i < batch.nitems; i++)
+		batch.items[i].after = decide_purchase(&batch, &batch.items[i], counts);
+	settle_refund_orders(&batch);
+
+	ledger_begin(&batch.ledger, batch.now);
+	care_begin(&batch.care, batch.now);
+	post_batch(&batch);
+
+	write_purchases(&batch, false);
+	ledger_write(&batch.ledger);
+	care_write(&batch.care);
+	customers_write(batch.customers);
+	write_sync_errors(&batch);
+}
+
+/*
+ * Lock the customers of all orders before the first batch, so that two large
+ * transactions lock in one order too.
+ */
+static void
+lock_all_customers(SyncSource *source, char **order_ids, int norders)
+{
+	CustomerKey *keys = NULL;
+	int			nkeys = 0;
+
+	for (int done = 0; done < norders; done += SYNC_BATCH)
+	{
+		SyncBatch	batch;
+		CustomerKey *found;
+		int			nfound;
+		int			n = Min(SYNC_BATCH, norders - done);
+
+		CHECK_FOR_INTERRUPTS();
+		memset(&batch, 0, sizeof(batch));
+		batch.source = source;
+		batch.capacity = n + 8;
+		batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
+		for (int i = 0; i < n; i++)
+			add_item(&batch, order_ids[done + i]);
+		read_batch(&batch);
+		nfound = collect_customers(&batch, &found);
+
+		keys = keys ? (CustomerKey *) repalloc(keys, (nkeys + nfound) * sizeof(CustomerKey)) :
+			(CustomerKey *) palloc(Max(nfound, 1) * sizeof(CustomerKey));
+		memcpy(keys + nkeys, found, nfound * sizeof(CustomerKey));
+		nkeys = customer_keys_sort(keys, nkeys + nfound);
+	}
+	(void) customers_lock(keys, nkeys);
+}
+
+/*
+ * Bring what is recorded of the orders named up to what the shop says now.
+ */
+void
+sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+{
+	OwnContext	saved;
+
+	own_begin(&saved);
+	own_set_time_zone(source->time_zone);
+	if (norders > SYNC_BATCH)
+	{
+		SPI_connect();
+		lock_all_customers(source, order_ids, norders);
+		SPI_finish();
+	}
+	for (int done = 0; done < norders; done += SYNC_BATCH)
+	{
+		CHECK_FOR_INTERRUPTS();
+		SPI_connect();
+		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), counts);
+		SPI_finish();
+	}
+	own_end(&saved);
+}

@@ -1,0 +1,20 @@
+/*
+ * tier.h
+ *		Which tier a customer has reached, for those who post points.
+ */
+#ifndef RETENTION_TIER_H
+#define RETENTION_TIER_H
+
+#include "postgres.h"
+
+#include "utils/numeric.h"
+
+/*
+ * The multiplier of points, and the name, of the tier reached with so much
+ * spent in so many purchases; 1 and NULL when not even the lowest is reached.
+ * A shop_id of 0 means the shipped ladder.  The results are the caller's own.
+ */
+extern Numeric tier_multiplier(int32 shop_id, Numeric spent, int64 purchases);
+extern const char *tier_name(int32 shop_id, Numeric spent, int64 purchases);
+
+#endif							/* RETENTION_TIER_H */

@@ -1,0 +1,52 @@
+-- rfm_score() on real orders, against its definition in plain SQL.
+CREATE SCHEMA rfm_real;
+SET search_path = rfm_real, pg_catalog;
+
+CREATE TABLE cdnow (
+	transaction_id integer, customer_id integer, order_date date, cd_count integer, amount numeric, sample_id integer
+);
+\copy cdnow FROM PROGRAM 'zcat "$RETENTION_DATA"/cdnow.csv.gz' WITH (FORMAT csv, HEADER)
+CREATE TABLE online_retail (
+	invoice text, customer_id integer, invoice_date timestamp, amount numeric, quantity bigint, line_count integer, country text, is_cancellation boolean
+);
+\copy online_retail FROM PROGRAM 'zcat "$RETENTION_DATA"/online_retail_invoices.csv.gz' WITH (FORMAT csv, HEADER)
+
+CREATE VIEW customers AS
+	SELECT 'cdnow' AS shop, customer_id, max(order_date)::timestamp AS last_purchase, count(*) AS purchases, sum(amount) AS spent
+	FROM cdnow GROUP BY customer_id
+	UNION ALL
+	SELECT 'online_retail', customer_id, max(invoice_date), count(*), sum(amount)
+	FROM online_retail WHERE NOT is_cancellation AND customer_id IS NOT NULL GROUP BY customer_id;
+
+CREATE TABLE scored AS
+	SELECT shop, customer_id, (score).recency, (score).frequency, (score).monetary
+	FROM (
+		SELECT shop, customer_id, retention.rfm_score(last_purchase, purchases, spent) OVER (PARTITION BY shop) AS score FROM customers
+	) AS s;
+CREATE TABLE definition AS
+	SELECT shop, customer_id,
+		(1 + 5 * (rank() OVER (PARTITION BY shop ORDER BY last_purchase) - 1) / count(*) OVER (PARTITION BY shop))::integer AS recency,
+		(1 + 5 * (rank() OVER (PARTITION BY shop ORDER BY purchases) - 1) / count(*) OVER (PARTITION BY shop))::integer AS frequency,
+		(1 + 5 * (rank() OVER (PARTITION BY shop ORDER BY spent) - 1) / count(*) OVER (PARTITION BY shop))::integer AS monetary
+	FROM customers;
+
+-- Not one customer differs.
+SELECT shop, count(*) FROM scored GROUP BY shop ORDER BY shop;
+(TABLE scored EXCEPT TABLE definition) UNION ALL (TABLE definition EXCEPT TABLE scored);
+
+-- What it says of them.
+SELECT shop, score,
+	count(*) FILTER (WHERE recency = score) AS recency,
+	count(*) FILTER (WHERE frequency = score) AS frequency,
+	count(*) FILTER (WHERE monetary = score) AS monetary
+FROM scored, generate_series(1, 5) AS score GROUP BY shop, score ORDER BY shop, score;
+SELECT retention.rfm_segment(recency, frequency, monetary) AS segment,
+	count(*) FILTER (WHERE shop = 'cdnow') AS cdnow, count(*) FILTER (WHERE shop = 'online_retail') AS online_retail
+FROM scored GROUP BY 1 ORDER BY 1;
+SELECT retention.rfm_segment(recency, frequency, monetary, 'cn8') COLLATE "C" AS class,
+	count(*) FILTER (WHERE shop = 'cdnow') AS cdnow, count(*) FILTER (WHERE shop = 'online_retail') AS online_retail
+FROM scored GROUP BY 1 ORDER BY 1;
+
+RESET search_path;
+SET client_min_messages = warning;
+DROP SCHEMA rfm_real CASCADE;
