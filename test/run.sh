@@ -258,7 +258,7 @@ echo "# retention on $("$BINDIR/postgres" --version), $(id -un)${SERVER_USER:+, 
 suite build "${CHECKS[@]}"
 copy_source "$FOLDER/src"
 start=$(now_ms)
-if pg_make -C "$FOLDER/src" COPT=-Werror >"$FOLDER/build.log" 2>&1 &&
+if pg_make -s -C "$FOLDER/src" COPT=-Werror >"$FOLDER/build.log" 2>&1 &&
 	install_stage "$FOLDER/src" >>"$FOLDER/build.log" 2>&1; then
 	! wanted build_gcc || result ok build_gcc $(($(now_ms) - start))
 else
@@ -273,7 +273,7 @@ if wanted build_clang; then
 		copy_source "$FOLDER/clang"
 		objects=$(cd "$FOLDER/clang" && printf '%s\n' src/*.c | sed 's/c$/o/')
 		# shellcheck disable=SC2086
-		timed build_clang "$FOLDER/clang.log" pg_make -C "$FOLDER/clang" with_llvm=no CC="$CLANG" \
+		timed build_clang "$FOLDER/clang.log" pg_make -s -C "$FOLDER/clang" with_llvm=no CC="$CLANG" \
 			COPT="-isystem $("$BINDIR/pg_config" --includedir-server) $CLANG_FLAGS" $objects
 	else
 		result skipped build_clang "" "no clang"
