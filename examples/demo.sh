@@ -232,7 +232,7 @@ title 'Attach' 'One call says which column is what; triggers on the table do the
 run_file attach
 
 title 'Customer groups'
-run_sql -c 'SELECT customer_group, customer_group_zh, customers, share, spent FROM retention.customer_groups'
+run_file groups
 title 'RFM segments' 'Recency, frequency, monetary value: 1 to 5 each, 5 the best.'
 run_file segments
 title 'Tiers'
@@ -249,7 +249,10 @@ if [ -z "$STOP" ]; then
 	title 'Your turn'
 	psql=psql
 	have psql || psql=$BINDIR/psql
+	clock=$("$BINDIR/psql" -X -A -t -d shop -c 'SELECT retention.now()')
 	cat <<-END
+		The shop's clock stands at $clock; to let it go:
+		                       ALTER DATABASE shop RESET retention.clock;
 		The shop stays open:   $psql -h $FOLDER -U postgres shop
 		To close and remove:   bash $(printf %q "${BASH_SOURCE[0]}") stop $FOLDER
 	END

@@ -30,6 +30,8 @@ INSERT INTO public.orders (id, customer_id, total, created_at, channel)
 VALUES (:'id', :'customer', 300.00, retention.now(), 'web');
 
 SELECT rule, subject, state, due_at, reason FROM retention.care_message;
+
+SELECT unpaid_orders, customer_group FROM retention.customers WHERE customer_id = :'customer';
 \set ECHO none
 
 \echo -- 2. It is paid: the reminder is gone, the points are pending.
@@ -40,8 +42,9 @@ UPDATE public.orders SET paid_at = retention.now() WHERE id = :'id';
 
 SELECT rule, subject, state, due_at, reason FROM retention.care_message;
 
-SELECT placed_at, paid_at, completed_at, value, accrued_points
-FROM retention.purchase WHERE order_id = :'id';
+SELECT paid_at, completed_at, value, floor(value * points_rate) AS "points pending", accrued_points
+FROM retention.purchase JOIN retention.shop USING (shop_id)
+WHERE order_id = :'id';
 
 SELECT retention.points_balance(:'customer');
 \set ECHO none

@@ -6,5 +6,5 @@ ORDER BY kind;
 SELECT customer_id, tier, purchases, spent, points AS "points posted",
 	retention.points_balance(customer_id) AS "points available"
 FROM retention.customers
-ORDER BY spent DESC
+ORDER BY spent DESC NULLS LAST, customer_id
 LIMIT 5;
