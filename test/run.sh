@@ -238,7 +238,7 @@ PGXS_SRC=$(cd "$(dirname "$("$BINDIR/pg_config" --pgxs)")/.." && pwd)
 RETENTION_DATA=${RETENTION_DATA:-$ROOT/../shared/data}
 case $RETENTION_DATA in
 	/*) ;;
-	*) RETENTION_DATA=$OLDPWD/$RETENTION_DATA ;;
+	*) RETENTION_DATA=$CALLED_FROM/$RETENTION_DATA ;;
 esac
 if [ -f "$RETENTION_DATA/cdnow.csv.gz" ]; then
 	RETENTION_DATA=$(cd "$RETENTION_DATA" && pwd)
