@@ -10,7 +10,8 @@ CREATE TABLE retention.source (
 	on_delete text NOT NULL DEFAULT 'keep' CHECK (on_delete IN ('keep', 'reverse')),
 	attached_at timestamptz NOT NULL DEFAULT retention.now(),
 	points_from timestamptz NOT NULL DEFAULT retention.now(),
-	truncated_at timestamptz
+	truncated_at timestamptz,
+	detached_at timestamptz
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.source', '');
@@ -23,6 +24,7 @@ COMMENT ON COLUMN retention.source.facts IS 'The facts query: one row an order, 
 COMMENT ON COLUMN retention.source.on_delete IS 'What deleting a completed order does: keep its purchase and points, or reverse them';
 COMMENT ON COLUMN retention.source.attached_at IS 'Events before this moment call for no message';
 COMMENT ON COLUMN retention.source.points_from IS 'Accruals that fall before this moment are not posted; backfill(points => true) moves it back';
+COMMENT ON COLUMN retention.source.detached_at IS 'When it was detached; attaching it again goes on with what is recorded';
 COMMENT ON COLUMN retention.source.truncated_at IS 'When a watched table was truncated and the source is not settled yet; the next sync or resync() does it';
 
 CREATE TABLE retention.watch (
@@ -85,6 +87,7 @@ CREATE TABLE retention.backfill_progress (
 	done_orders bigint NOT NULL DEFAULT 0,
 	without_customer bigint NOT NULL DEFAULT 0,
 	failed_orders bigint NOT NULL DEFAULT 0,
+	resumed_from bigint NOT NULL DEFAULT 0,
 	started_at timestamptz NOT NULL,
 	updated_at timestamptz NOT NULL,
 	finished_at timestamptz
@@ -98,6 +101,7 @@ COMMENT ON COLUMN retention.backfill_progress.total_orders IS 'Orders found when
 COMMENT ON COLUMN retention.backfill_progress.done_orders IS 'Orders synced so far';
 COMMENT ON COLUMN retention.backfill_progress.without_customer IS 'Orders skipped because they name no customer';
 COMMENT ON COLUMN retention.backfill_progress.failed_orders IS 'Orders that went to sync_error';
+COMMENT ON COLUMN retention.backfill_progress.resumed_from IS 'Orders that were done before it was last resumed';
 COMMENT ON COLUMN retention.backfill_progress.started_at IS 'Wall-clock time of the start, or of the last resumption';
 COMMENT ON COLUMN retention.backfill_progress.updated_at IS 'Wall-clock time of the last batch';
 COMMENT ON COLUMN retention.backfill_progress.finished_at IS 'Wall-clock time of the end; NULL while it runs or when it was interrupted';

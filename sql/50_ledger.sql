@@ -78,3 +78,40 @@ COMMENT ON FUNCTION retention.refuse_change() IS 'Trigger that keeps the points 
 CREATE TRIGGER append_only
 	BEFORE UPDATE OR DELETE OR TRUNCATE ON retention.points_entry
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
+
+-- ---------------------------------------------------------------------------
+-- points_balance
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION retention.points_balance(customer text, shop text DEFAULT NULL)
+	RETURNS bigint
+	LANGUAGE plpgsql
+	STABLE
+	SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	balance bigint;
+BEGIN
+	SELECT s.points_posted - s.points_held INTO balance
+	FROM retention.customer_stats s
+	WHERE s.shop_id = retention.shop_id(shop) AND s.customer_id = customer;
+	RETURN CASE WHEN customer IS NOT NULL THEN coalesce(balance, 0) END;
+END
+$$;
+
+COMMENT ON FUNCTION retention.points_balance(text, text) IS
+	'Points a customer can spend now: lots less open holds and debt; negative when points of a refunded order were already spent. 0 for a customer not seen yet, NULL for NULL. shop NULL means the only shop';
+
+CREATE FUNCTION retention.points_balance(customer anynonarray, shop text DEFAULT NULL)
+	RETURNS bigint
+	LANGUAGE plpgsql
+	STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN retention.points_balance(retention.customer_key(customer), shop);
+END
+$$;
+
+COMMENT ON FUNCTION retention.points_balance(anynonarray, text) IS 'The same for customers numbered by integer, whole numeric or uuid';

@@ -30,6 +30,10 @@ VALUES
 	('unpaid_reminder', 'unpaid', '30 minutes', '12 hours', 'sms', 'transactional', 50, false),
 	('second_unpaid_reminder', 'unpaid', '24 hours', '24 hours', 'sms', 'transactional', 40, false);
 
+CREATE TRIGGER invalidate_cache
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.care_rule_default
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.invalidate_cache();
+
 CREATE TABLE retention.care_rule (
 	shop_id integer NOT NULL REFERENCES retention.shop,
 	name text NOT NULL,

@@ -7,11 +7,13 @@
  */
 #include "care.h"
 
-#include "cache.h"
+#include "settings.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
@@ -19,25 +21,22 @@ typedef struct CareRule
 {
 	int32		shop_id;
 	char	   *name;
+	char	   *event;
 	Interval   *delay;
 	Interval   *validity;
 	char	   *channel;
 	char	   *purpose;
 	int32		priority;
+	bool		enabled;
 } CareRule;
 
-static CacheWatch rule_watch = {"care_rule"};
-static CacheWatch shop_watch = {"shop"};
-static MemoryContext rule_context = NULL;
-static CareRule *rules = NULL;
-static int	nrules = 0;
+/* Of a shipped rule, which is for every shop. */
+#define ANY_SHOP 0
 
-static OwnQuery read_rules = {
-	"SELECT shop_id, name, delay, validity, channel, purpose, priority"
-	" FROM retention.care_rules"
-	" WHERE enabled AND event = 'unpaid'",
-	0, {NULL}
-};
+static CacheWatch rule_watch = {.table = "care_rule"};
+static CacheWatch default_watch = {.table = "care_rule_default"};
+static MemoryContext rule_context = NULL;
+static List *rules = NIL;		/* of CareRule, in rule_context */
 
 static const char *const message_columns[] = {
 	"shop_id", "customer_id", "rule", "subject", "source_id", "order_id",
@@ -64,55 +63,79 @@ static OwnQuery cancel_messages = {
 	5, {"int4", "text", "text", "text", "timestamptz"}
 };
 
+static CareRule *
+read_rule(SettingsScan *settings, int32 shop_id)
+{
+	CareRule   *rule = (CareRule *) palloc0(sizeof(CareRule));
+	bool		isnull;
+
+	rule->shop_id = shop_id;
+	rule->name = settings_get_text(settings, "name");
+	rule->event = settings_get_text(settings, "event");
+	rule->delay = DatumGetIntervalP(datumCopy(settings_get(settings, "delay", &isnull),
+											  false, sizeof(Interval)));
+	rule->validity = DatumGetIntervalP(datumCopy(settings_get(settings, "validity", &isnull),
+												 false, sizeof(Interval)));
+	rule->channel = settings_get_text(settings, "channel");
+	rule->purpose = settings_get_text(settings, "purpose");
+	rule->priority = DatumGetInt32(settings_get(settings, "priority", &isnull));
+	rule->enabled = DatumGetBool(settings_get(settings, "enabled", &isnull));
+	return rule;
+}
+
 static void
 load_rules(void)
 {
-	OwnContext	saved;
+	SettingsScan settings;
 	MemoryContext context;
 	MemoryContext caller;
-	CareRule   *loaded;
-	int			n;
+	List	   *loaded = NIL;
+	bool		isnull;
 
+	rules = NIL;
 	if (rule_context != NULL)
 		MemoryContextDelete(rule_context);
 	rule_context = NULL;
-	rules = NULL;
-	nrules = 0;
-
-	/* A new shop has the shipped rules: the list depends on both tables. */
-	cache_begin_read(&rule_watch);
-	cache_begin_read(&shop_watch);
-	own_begin(&saved);
-	SPI_connect();
-	n = (int) own_execute(&read_rules, NULL, NULL);
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "retention care rules",
 									ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	loaded = (CareRule *) palloc0(Max(n, 1) * sizeof(CareRule));
-	for (int i = 0; i < n; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		CareRule   *rule = &loaded[i];
-		bool		isnull;
 
-		rule->shop_id = (int32) own_int64(tuple, 1);
-		rule->name = own_text(tuple, 2);
-		rule->delay = DatumGetIntervalP(own_copy(tuple, 3, &isnull));
-		rule->validity = DatumGetIntervalP(own_copy(tuple, 4, &isnull));
-		rule->channel = own_text(tuple, 5);
-		rule->purpose = own_text(tuple, 6);
-		rule->priority = (int32) own_int64(tuple, 7);
-	}
+	/* A shop's own rules come first and hide shipped ones of the same name. */
+	settings_begin(&settings, &rule_watch);
+	while (settings_next(&settings))
+		loaded = lappend(loaded,
+						 read_rule(&settings, DatumGetInt32(settings_get(&settings, "shop_id", &isnull))));
+	settings_end(&settings);
+	settings_begin(&settings, &default_watch);
+	while (settings_next(&settings))
+		loaded = lappend(loaded, read_rule(&settings, ANY_SHOP));
+	settings_end(&settings);
 	MemoryContextSwitchTo(caller);
+
 	MemoryContextSetParent(context, CacheMemoryContext);
-
-	SPI_finish();
-	own_end(&saved);
-
 	rule_context = context;
 	rules = loaded;
-	nrules = n;
+}
+
+/* Whether the rule is on and in force for the shop. */
+static bool
+rule_applies(const CareRule *rule, int32 shop_id)
+{
+	ListCell   *lc;
+
+	if (!rule->enabled || strcmp(rule->event, "unpaid") != 0)
+		return false;
+	if (rule->shop_id != ANY_SHOP)
+		return rule->shop_id == shop_id;
+	foreach(lc, rules)
+	{
+		const CareRule *own = (const CareRule *) lfirst(lc);
+
+		if (own->shop_id == shop_id && strcmp(own->name, rule->name) == 0)
+			return false;
+	}
+	return true;
 }
 
 void
@@ -120,7 +143,7 @@ care_begin(Care *care, TimestampTz now)
 {
 	care->now = now;
 	own_rows_init(&care->messages, "care_message");
-	if (!rule_watch.valid || !shop_watch.valid || rules == NULL)
+	if (rule_context == NULL || !rule_watch.valid || !default_watch.valid)
 		load_rules();
 }
 
@@ -141,15 +164,17 @@ order_subject(int32 source_id, const char *order_id)
 static void
 queue_reminders(Care *care, int32 source_id, const Purchase *purchase)
 {
-	for (int i = 0; i < nrules; i++)
+	ListCell   *lc;
+
+	foreach(lc, rules)
 	{
-		CareRule   *rule = &rules[i];
+		CareRule   *rule = (CareRule *) lfirst(lc);
 		TimestampTz due_at;
 		TimestampTz expires_at;
 		Datum		v[N_MESSAGE_COLUMNS];
 		bool		isnull[N_MESSAGE_COLUMNS] = {false};
 
-		if (rule->shop_id != purchase->shop_id)
+		if (!rule_applies(rule, purchase->shop_id))
 			continue;
 
 		due_at = add_interval(purchase->state_at[ORDER_PLACED], rule->delay);

@@ -27,4 +27,13 @@
 #define guc_malloc(elevel, size) malloc(size)
 #endif
 
+/* 16 gave it a place for soft errors. */
+#if PG_VERSION_NUM < 160000
+#include "utils/regproc.h"
+#define stringToQualifiedNameListCompat(string) stringToQualifiedNameList(string)
+#else
+#include "utils/regproc.h"
+#define stringToQualifiedNameListCompat(string) stringToQualifiedNameList(string, NULL)
+#endif
+
 #endif							/* RETENTION_COMPAT_H */

@@ -10,7 +10,6 @@
 
 #include "own_query.h"
 #include "shop.h"
-#include "shop_settings.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -213,6 +212,29 @@ facts_wrap(const char *facts, const FactsColumns *columns)
 	return sql.data;
 }
 
+/*
+ * All orders with their customers, a customer's together and in the order they
+ * were paid.
+ */
+char *
+facts_list_query(const char *facts, const FactsColumns *columns)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "SELECT f.order_id::pg_catalog.text, f.customer::pg_catalog.text"
+					 " FROM (%s\n) AS f"
+					 " WHERE f.order_id IS NOT NULL"
+					 " ORDER BY f.customer::pg_catalog.text COLLATE pg_catalog.\"C\"", facts);
+	if (OidIsValid(columns->type[FACT_STATE_AT + ORDER_PAID]))
+		appendStringInfoString(&sql, ", f.paid_at");
+	if (OidIsValid(columns->type[FACT_STATE_AT + ORDER_PLACED]))
+		appendStringInfoString(&sql, ", f.placed_at");
+	appendStringInfoString(&sql, ", f.order_id");
+	return sql.data;
+}
+
 static void
 refuse(FactsResult *result, int sqlstate, const char *message)
 {
@@ -260,7 +282,7 @@ compare_numeric(Numeric a, Numeric b)
 static bool
 read_currency(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 {
-	const ShopSettings *shop = shop_settings(facts->shop_id);
+	const Shop *shop = shop_settings(facts->shop_id);
 
 	facts->currency = own_text(tuple, WRAPPED(FACT_CURRENCY));
 	facts->exchange_rate = own_numeric(tuple, WRAPPED(FACT_EXCHANGE_RATE));

@@ -41,6 +41,7 @@ typedef struct FactsColumns
 extern void facts_describe(const char *facts, FactsColumns *columns);
 extern bool facts_maps_state(const FactsColumns *columns, OrderState state);
 extern char *facts_wrap(const char *facts, const FactsColumns *columns);
+extern char *facts_list_query(const char *facts, const FactsColumns *columns);
 extern void facts_from_result(int32 shop_id, char **order_ids, int norders, FactsResult *results);
 
 #endif							/* RETENTION_FACTS_H */

@@ -9,7 +9,7 @@
 
 #include "customer_stats.h"
 #include "own_query.h"
-#include "shop_settings.h"
+#include "shop.h"
 
 /* What an order's points were computed from. */
 typedef struct Accrual

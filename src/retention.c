@@ -91,6 +91,15 @@ retention_clock_now(void)
 	return GetCurrentTransactionStartTimestamp();
 }
 
+void
+retention_set_clock(TimestampTz at)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(timestamptz_out, TimestampTzGetDatum(at)));
+
+	(void) set_config_option("retention.clock", text, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 /*
  * retention.now(): the clock, for views and defaults.
  */

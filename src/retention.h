@@ -15,6 +15,9 @@
 /* The moment that triggers take for "now". */
 extern TimestampTz retention_clock_now(void);
 
+/* Sets it to another moment, until the current GUC nest level ends. */
+extern void retention_set_clock(TimestampTz at);
+
 /* The oid of one of our own tables, by name; an error when it is missing. */
 extern Oid	retention_relation(const char *name);
 

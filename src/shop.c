@@ -1,6 +1,6 @@
 /*
  * shop.c
- *		Which shop is meant: by name, or the only one.
+ *		The shops and their settings, cached; which one is meant by a name.
  */
 #include "shop.h"
 
@@ -11,20 +11,37 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
-
-/* A shop as cached. */
-typedef struct Shop
-{
-	int32		shop_id;
-	char	   *name;
-} Shop;
 
 PG_FUNCTION_INFO_V1(shop_id);
 
 static CacheWatch shop_watch = {.table = "shop"};
 static MemoryContext shop_context = NULL;
 static List *shops = NIL;		/* of Shop, in shop_context */
+
+static Shop *
+shop_read(SettingsScan *settings)
+{
+	Shop	   *shop = palloc0(sizeof(Shop));
+	Datum		value;
+	bool		isnull;
+
+	shop->shop_id = DatumGetInt32(settings_get(settings, "shop_id", &isnull));
+	shop->name = settings_get_text(settings, "name");
+	shop->time_zone = settings_get_text(settings, "time_zone");
+	shop->currency = settings_get_text(settings, "currency");
+	shop->raise_errors = strcmp(settings_get_text(settings, "on_error"), "raise") == 0;
+	shop->points_rate = DatumGetNumericCopy(settings_get(settings, "points_rate", &isnull));
+	shop->accrue_on = strcmp(settings_get_text(settings, "accrue_on"), "paid") == 0 ?
+		ACCRUE_ON_PAID : ACCRUE_ON_COMPLETED;
+	shop->accrue_after_days = DatumGetInt32(settings_get(settings, "accrue_after_days", &isnull));
+	shop->forgive_debt = strcmp(settings_get_text(settings, "debt_policy"), "forgive") == 0;
+	value = settings_get(settings, "tier_window", &isnull);
+	if (!isnull)
+		shop->tier_window = DatumGetIntervalP(datumCopy(value, false, sizeof(Interval)));
+	return shop;
+}
 
 static void
 shop_load(void)
@@ -47,14 +64,7 @@ shop_load(void)
 	old = MemoryContextSwitchTo(context);
 	settings_begin(&settings, &shop_watch);
 	while (settings_next(&settings))
-	{
-		Shop	   *shop = palloc(sizeof(Shop));
-		bool		isnull;
-
-		shop->shop_id = DatumGetInt32(settings_get(&settings, "shop_id", &isnull));
-		shop->name = settings_get_text(&settings, "name");
-		list = lappend(list, shop);
-	}
+		list = lappend(list, shop_read(&settings));
 	settings_end(&settings);
 	MemoryContextSwitchTo(old);
 
@@ -131,6 +141,26 @@ shop_lookup(const char *name, bool missing_ok)
 				 errmsg("shop \"%s\" does not exist", name),
 				 errhint("The shops are %s.", shop_names())));
 	return 0;
+}
+
+const Shop *
+shop_settings(int32 shop_id)
+{
+	ListCell   *cell;
+
+	shop_load();
+	foreach(cell, shops)
+	{
+		Shop	   *shop = (Shop *) lfirst(cell);
+
+		if (shop->shop_id == shop_id)
+			return shop;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("shop %d does not exist", shop_id),
+			 errhint("SELECT * FROM retention.shop shows the shops there are.")));
+	return NULL;				/* keep compiler quiet */
 }
 
 /*

@@ -1,11 +1,34 @@
 /*
  * shop.h
- *		Which shop is meant.
+ *		The shops and their settings.
  */
 #ifndef RETENTION_SHOP_H
 #define RETENTION_SHOP_H
 
 #include "postgres.h"
+
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+typedef enum AccrualEvent
+{
+	ACCRUE_ON_PAID,
+	ACCRUE_ON_COMPLETED
+} AccrualEvent;
+
+typedef struct Shop
+{
+	int32		shop_id;
+	char	   *name;
+	char	   *time_zone;
+	char	   *currency;
+	bool		raise_errors;	/* on_error = 'raise' */
+	Numeric		points_rate;
+	AccrualEvent accrue_on;
+	int32		accrue_after_days;
+	bool		forgive_debt;
+	Interval   *tier_window;	/* NULL: for ever */
+} Shop;
 
 /*
  * The number of the shop with this name; without a name that of the only
@@ -13,5 +36,8 @@
  * missing_ok, else an error.
  */
 extern int32 shop_lookup(const char *name, bool missing_ok);
+
+/* Good until a shop is next looked up: use at once, or copy. */
+extern const Shop *shop_settings(int32 shop_id);
 
 #endif							/* RETENTION_SHOP_H */

@@ -9,20 +9,22 @@
  */
 #include "source.h"
 
-#include "cache.h"
 #include "compat.h"
 #include "facts.h"
 #include "own_query.h"
 #include "retention.h"
-#include "shop_settings.h"
+#include "settings.h"
+#include "shop.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -32,27 +34,11 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-static CacheWatch source_watch = {"source"};
-static CacheWatch watch_watch = {"watch"};
-static CacheWatch shop_watch = {"shop"};
+static CacheWatch source_watch = {.table = "source"};
+static CacheWatch watch_watch = {.table = "watch"};
 static MemoryContext source_context = NULL;
 static List *sources = NIL;
 static List *watches = NIL;
-
-static OwnQuery read_sources = {
-	"SELECT s.source_id, s.shop_id, s.name, s.facts, s.on_delete = 'keep',"
-	" s.attached_at, s.points_from, s.truncated_at IS NOT NULL, h.time_zone"
-	" FROM retention.source s"
-	" JOIN retention.shop h ON h.shop_id = s.shop_id",
-	0, {NULL}
-};
-
-static OwnQuery read_watches = {
-	"SELECT watch_id, source_id, relation::pg_catalog.oid, order_id"
-	" FROM retention.watch"
-	" ORDER BY watch_id",
-	0, {NULL}
-};
 
 static OwnQuery remember_untraced = {
 	"INSERT INTO retention.sync_error AS e (source_id, order_id, sqlstate, message)"
@@ -120,75 +106,95 @@ plain_column(Oid relid, const char *expression)
 	return pstrdup(name);
 }
 
+static Source *
+read_source(SettingsScan *settings)
+{
+	Source	   *source = (Source *) palloc0(sizeof(Source));
+	bool		isnull;
+
+	source->sync.source_id = DatumGetInt32(settings_get(settings, "source_id", &isnull));
+	source->sync.name = settings_get_text(settings, "name");
+	source->sync.keeps_deleted = strcmp(settings_get_text(settings, "on_delete"), "keep") == 0;
+	source->sync.attached_at = DatumGetTimestampTz(settings_get(settings, "attached_at", &isnull));
+	source->sync.points_from = DatumGetTimestampTz(settings_get(settings, "points_from", &isnull));
+	source->sync.read_facts = read_facts;
+	source->sync.shop_id = DatumGetInt32(settings_get(settings, "shop_id", &isnull));
+	source->facts = settings_get_text(settings, "facts");
+	(void) settings_get(settings, "truncated_at", &isnull);
+	source->truncated = !isnull;
+	return source;
+}
+
+static Watch *
+read_watch(SettingsScan *settings)
+{
+	Watch	   *watch = (Watch *) palloc0(sizeof(Watch));
+	bool		isnull;
+
+	watch->watch_id = DatumGetInt32(settings_get(settings, "watch_id", &isnull));
+	watch->source_id = DatumGetInt32(settings_get(settings, "source_id", &isnull));
+	watch->relid = DatumGetObjectId(settings_get(settings, "relation", &isnull));
+	watch->order_id = settings_get_text(settings, "order_id");
+	watch->column = plain_column(watch->relid, watch->order_id);
+	return watch;
+}
+
+static int
+compare_watches(const ListCell *a, const ListCell *b)
+{
+	const Watch *wa = (const Watch *) lfirst(a);
+	const Watch *wb = (const Watch *) lfirst(b);
+
+	return (wa->watch_id > wb->watch_id) - (wa->watch_id < wb->watch_id);
+}
+
 static void
 load_sources(void)
 {
-	OwnContext	saved;
+	SettingsScan settings;
 	MemoryContext context;
 	MemoryContext caller;
 	List	   *loaded_sources = NIL;
 	List	   *loaded_watches = NIL;
 	ListCell   *lc;
-	int			n;
+	bool		isnull;
 
 	forget_sources();
-	cache_begin_read(&source_watch);
-	cache_begin_read(&watch_watch);
-	cache_begin_read(&shop_watch);
-
-	own_begin(&saved);
-	SPI_connect();
 	context = AllocSetContextCreate(CurrentMemoryContext, "retention sources",
 									ALLOCSET_SMALL_SIZES);
-	n = (int) own_execute(&read_sources, NULL, NULL);
 	caller = MemoryContextSwitchTo(context);
-	for (int i = 0; i < n; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		Source	   *source = (Source *) palloc0(sizeof(Source));
 
-		source->sync.source_id = (int32) own_int64(tuple, 1);
-		source->shop_id = (int32) own_int64(tuple, 2);
-		source->sync.name = own_text(tuple, 3);
-		source->facts = own_text(tuple, 4);
-		source->sync.keeps_deleted = own_bool(tuple, 5);
-		source->sync.attached_at = own_time(tuple, 6);
-		source->sync.points_from = own_time(tuple, 7);
-		source->truncated = own_bool(tuple, 8);
-		source->sync.time_zone = own_text(tuple, 9);
-		source->sync.read_facts = read_facts;
-		loaded_sources = lappend(loaded_sources, source);
+	settings_begin(&settings, &source_watch);
+	while (settings_next(&settings))
+	{
+		(void) settings_get(&settings, "detached_at", &isnull);
+		if (isnull)
+			loaded_sources = lappend(loaded_sources, read_source(&settings));
 	}
-	MemoryContextSwitchTo(caller);
+	settings_end(&settings);
 
-	n = (int) own_execute(&read_watches, NULL, NULL);
-	caller = MemoryContextSwitchTo(context);
-	for (int i = 0; i < n; i++)
+	settings_begin(&settings, &watch_watch);
+	while (settings_next(&settings))
+		loaded_watches = lappend(loaded_watches, read_watch(&settings));
+	settings_end(&settings);
+	list_sort(loaded_watches, compare_watches);
+
+	foreach(lc, loaded_watches)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		Watch	   *watch = (Watch *) palloc0(sizeof(Watch));
-		bool		isnull;
+		Watch	   *watch = (Watch *) lfirst(lc);
+		ListCell   *ls;
 
-		watch->watch_id = (int32) own_int64(tuple, 1);
-		watch->source_id = (int32) own_int64(tuple, 2);
-		watch->relid = DatumGetObjectId(own_copy(tuple, 3, &isnull));
-		watch->order_id = own_text(tuple, 4);
-		watch->column = plain_column(watch->relid, watch->order_id);
-		loaded_watches = lappend(loaded_watches, watch);
-
-		foreach(lc, loaded_sources)
+		foreach(ls, loaded_sources)
 		{
-			Source	   *source = (Source *) lfirst(lc);
+			Source	   *source = (Source *) lfirst(ls);
 
 			if (source->sync.source_id == watch->source_id && !OidIsValid(source->facts_relid))
 				source->facts_relid = watch->relid;
 		}
 	}
 	MemoryContextSwitchTo(caller);
-	MemoryContextSetParent(context, CacheMemoryContext);
-	SPI_finish();
-	own_end(&saved);
 
+	MemoryContextSetParent(context, CacheMemoryContext);
 	source_context = context;
 	sources = loaded_sources;
 	watches = loaded_watches;
@@ -198,7 +204,7 @@ static void
 ensure_loaded(void)
 {
 	if (source_context == NULL ||
-		!source_watch.valid || !watch_watch.valid || !shop_watch.valid)
+		!source_watch.valid || !watch_watch.valid)
 		load_sources();
 }
 
@@ -217,6 +223,43 @@ source_find(int32 source_id)
 			return source;
 	}
 	return NULL;
+}
+
+/*
+ * By its name, or by the name of the table it was attached to; an error when
+ * there is none.
+ */
+Source *
+source_find_by_name(const char *name)
+{
+	ListCell   *lc;
+	Oid			relid = InvalidOid;
+	List	   *names;
+
+	ensure_loaded();
+	foreach(lc, sources)
+	{
+		Source	   *source = (Source *) lfirst(lc);
+
+		if (strcmp(source->sync.name, name) == 0)
+			return source;
+	}
+
+	if (SplitIdentifierString(pstrdup(name), '.', &names) && list_length(names) <= 3)
+		relid = RangeVarGetRelid(makeRangeVarFromNameList(stringToQualifiedNameListCompat(name)),
+								 NoLock, true);
+	foreach(lc, sources)
+	{
+		Source	   *source = (Source *) lfirst(lc);
+
+		if (OidIsValid(relid) && source->facts_relid == relid)
+			return source;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("source \"%s\" is not attached", name),
+			 errhint("SELECT name FROM retention.source shows the sources there are.")));
+	return NULL;				/* keep compiler quiet */
 }
 
 /* NULL when there is no such watch. */
@@ -291,6 +334,55 @@ must_be_raised(const ErrorData *error)
 	}
 }
 
+/* The user to return to after running the shop's SQL. */
+typedef struct FactsContext
+{
+	Oid			user;
+	int			sec_context;
+	bool		read_only;
+} FactsContext;
+
+static void
+facts_save(FactsContext *saved)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
+	saved->read_only = XactReadOnly;
+}
+
+static void
+facts_enter(Source *source)
+{
+	Oid			user;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(facts_owner(source),
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	XactReadOnly = true;
+}
+
+static void
+facts_leave(const FactsContext *saved)
+{
+	SetUserIdAndSecContext(saved->user, saved->sec_context);
+	XactReadOnly = saved->read_only;
+}
+
+/*
+ * Run the shop's SQL, as the facts' owner and read-only; errors are raised.
+ */
+void
+source_run(Source *source, GuardedWork work, void *arg)
+{
+	FactsContext saved;
+
+	facts_save(&saved);
+	facts_enter(source);
+	work(source, arg);
+	facts_leave(&saved);
+}
+
 /*
  * Run the shop's SQL in a subtransaction, as the facts' owner and read-only.
  * Returns NULL, or the error as it would have been raised; with on_error =
@@ -301,25 +393,18 @@ source_run_guarded(Source *source, GuardedWork work, void *arg)
 {
 	MemoryContext caller_context = CurrentMemoryContext;
 	ResourceOwner caller_owner = CurrentResourceOwner;
-	ErrorData  *error = NULL;
-	Oid			user;
-	int			sec_context;
+	ErrorData  *volatile error = NULL;
+	FactsContext saved;
 
-	GetUserIdAndSecContext(&user, &sec_context);
+	facts_save(&saved);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller_context);
 
 	PG_TRY();
 	{
-		SetUserIdAndSecContext(facts_owner(source),
-							   sec_context | SECURITY_LOCAL_USERID_CHANGE |
-							   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-
-		/* The end of the subtransaction, whichever, puts this back. */
-		XactReadOnly = true;
+		facts_enter(source);
 		work(source, arg);
-
-		SetUserIdAndSecContext(user, sec_context);
+		facts_leave(&saved);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller_context);
 		CurrentResourceOwner = caller_owner;
@@ -332,12 +417,12 @@ source_run_guarded(Source *source, GuardedWork work, void *arg)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller_context);
 		CurrentResourceOwner = caller_owner;
-		SetUserIdAndSecContext(user, sec_context);
+		facts_leave(&saved);
 	}
 	PG_END_TRY();
 
 	if (error != NULL &&
-		(must_be_raised(error) || shop_settings(source->shop_id)->raise_errors))
+		(must_be_raised(error) || shop_settings(source->sync.shop_id)->raise_errors))
 		ReThrowError(error);
 	return error;
 }
@@ -354,8 +439,8 @@ typedef struct ReadFacts
 	FactsResult *results;
 } ReadFacts;
 
-static void
-prepare_facts(Source *source)
+void
+source_prepare_facts(Source *source, void *arg)
 {
 	char	   *wrapped;
 	Oid			array_type;
@@ -407,7 +492,7 @@ run_facts(Source *source, void *arg)
 	int			guc_level = 0;
 	int			result;
 
-	prepare_facts(source);
+	source_prepare_facts(source, NULL);
 	if (read->norders == 1)
 	{
 		plan = source->plan_one;
@@ -440,7 +525,7 @@ run_facts(Source *source, void *arg)
 		elog(ERROR, "facts query of source \"%s\" failed: %s", source->sync.name,
 			 SPI_result_code_string(result));
 
-	facts_from_result(source->shop_id, read->order_ids, read->norders, read->results);
+	facts_from_result(source->sync.shop_id, read->order_ids, read->norders, read->results);
 }
 
 static void
@@ -503,7 +588,7 @@ spell_ids(Source *source, void *arg)
 	Oid			output;
 	bool		is_varlena;
 
-	prepare_facts(source);
+	source_prepare_facts(source, NULL);
 	if (source->id_type == TEXTOID || source->id_type == VARCHAROID)
 		return;
 	getTypeOutputInfo(source->id_type, &output, &is_varlena);

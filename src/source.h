@@ -33,7 +33,6 @@ typedef struct Watch
 typedef struct Source
 {
 	SyncSource	sync;			/* must be first */
-	int32		shop_id;
 	char	   *facts;
 	bool		truncated;
 	Oid			facts_relid;	/* first watched table: its owner runs the facts */
@@ -47,14 +46,22 @@ typedef struct Source
 
 /* Good until the next call of either: a changed table reloads all. */
 extern Source *source_find(int32 source_id);
+extern Source *source_find_by_name(const char *name);
 extern Watch *watch_find(int32 watch_id);
+
+/* The plan from rows of a relation to order ids; through source_run(). */
+extern SPIPlanPtr watch_path_plan(Watch *watch, Oid relid);
 
 /* Where they live, for what is cached with them. */
 extern MemoryContext source_memory(void);
 
-/* Runs the shop's SQL for a source; an error comes back instead of being raised. */
+/* Running the shop's SQL; guarded, an error comes back instead of being raised. */
 typedef void (*GuardedWork) (Source *source, void *arg);
+extern void source_run(Source *source, GuardedWork work, void *arg);
 extern ErrorData *source_run_guarded(Source *source, GuardedWork work, void *arg);
+
+/* Plans the facts query; to be called through source_run(). */
+extern void source_prepare_facts(Source *source, void *arg);
 
 /* Bring the orders named up to date. */
 extern void source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts);

@@ -21,7 +21,7 @@
 #include "ledger.h"
 #include "own_query.h"
 #include "retention.h"
-#include "shop_settings.h"
+#include "shop.h"
 #include "tier.h"
 
 #include "catalog/pg_type.h"
@@ -674,7 +674,7 @@ accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
  * paid before this one.
  */
 static Numeric
-multiplier_at(const ShopSettings *shop, Customer *customer, TimestampTz paid_at)
+multiplier_at(const Shop *shop, Customer *customer, TimestampTz paid_at)
 {
 	TimestampTz from = NO_TIME;
 	int64		purchases;
@@ -695,7 +695,7 @@ multiplier_at(const ShopSettings *shop, Customer *customer, TimestampTz paid_at)
 static void
 start_accrual(SyncBatch *batch, Purchase *after)
 {
-	const ShopSettings *shop = shop_settings(after->shop_id);
+	const Shop *shop = shop_settings(after->shop_id);
 	TimestampTz accrues_at;
 
 	after->accrual_due_at = NO_TIME;
@@ -965,7 +965,7 @@ sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *count
 	OwnContext	saved;
 
 	own_begin(&saved);
-	own_set_time_zone(source->time_zone);
+	own_set_time_zone(shop_settings(source->shop_id)->time_zone);
 	if (norders > SYNC_BATCH)
 	{
 		SPI_connect();

@@ -34,7 +34,7 @@ typedef struct SyncSource
 {
 	int32		source_id;
 	char	   *name;
-	char	   *time_zone;		/* its shop's: days are counted in it */
+	int32		shop_id;		/* days are counted in this shop's time zone */
 	bool		keeps_deleted;
 	TimestampTz attached_at;
 	TimestampTz points_from;

@@ -1,0 +1,40 @@
+-- ---------------------------------------------------------------------------
+-- Who may what
+-- ---------------------------------------------------------------------------
+
+-- Everything is taken away first, then given: functions are PUBLIC's by
+-- default, and a new one must not be by oversight.
+REVOKE ALL ON ALL TABLES IN SCHEMA retention FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA retention FROM PUBLIC;
+GRANT USAGE ON SCHEMA retention TO PUBLIC;
+
+-- PUBLIC gets what only computes with its arguments: the C functions that are
+-- immutable, and all that purchase_history, repurchase_rate, rfm and tier_of
+-- are made of.
+DO $$
+DECLARE
+	routine regprocedure;
+BEGIN
+	FOR routine IN
+		SELECT p.oid::regprocedure
+		FROM pg_catalog.pg_proc p
+		JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = 'retention'
+			AND (p.provolatile = 'i' OR p.prokind IN ('a', 'w') OR p.proname IN ('tier_of', 'rfm_segment', 'now', 'shop_id'))
+	LOOP
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', routine);
+	END LOOP;
+END
+$$;
+
+GRANT SELECT ON
+	retention.backfills,
+	retention.care_rules
+TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.points_balance(text, text),
+	retention.points_balance(anynonarray, text),
+	retention.customer_tier(text, text, timestamptz),
+	retention.customer_tier(anynonarray, text, timestamptz)
+TO retention_reader, retention_operator;
