@@ -1,0 +1,354 @@
+#!/bin/bash
+# Runs all tests, or those named (patterns such as 'real_*' will do), against a
+# private PostgreSQL.  Installs what is missing by apt.  The last line is
+# "N passed, N failed", with ", N skipped" when some were.
+#
+#   bash test/run.sh [NAME...]
+#
+# RETENTION_DATA  folder of the real data sets (default: ../shared/data beside
+#                 the repository); without them the tests named real_* are skipped
+# PG_CONFIG       the PostgreSQL to test with
+# KEEP=1          keep the private folder when a test failed
+. "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
+
+NAMES=("$@")
+CALLED_FROM=$PWD
+PASSED=0 FAILED=0 SKIPPED=0
+DIFF_LINES=200
+
+# PostgreSQL's own flags are meant for gcc; PostgreSQL's headers are not ours to judge
+CLANG_FLAGS="-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Werror"
+CLANG_FLAGS+=" -Wno-unknown-warning-option -Wno-unused-command-line-argument -Wno-ignored-optimization-argument"
+
+# ---------------------------------------------------------------------------
+# Which tests
+# ---------------------------------------------------------------------------
+
+# Names of the files NAME.ext in a folder of the repository, sorted bytewise.
+tests_in() {
+	local f
+
+	for f in "$ROOT/$1"/*."$2"; do
+		[ ! -e "$f" ] || basename "$f" ".$2"
+	done
+}
+
+# wanted NAME: was it asked for, by name or pattern, or were all?
+wanted() {
+	local pattern
+
+	[ ${#NAMES[@]} -gt 0 ] || return 0
+	for pattern in "${NAMES[@]}"; do
+		# shellcheck disable=SC2053
+		[[ $1 != $pattern ]] || return 0
+	done
+	return 1
+}
+
+wanted_of() {
+	local name
+
+	for name in "$@"; do
+		! wanted "$name" || echo "$name"
+	done
+}
+
+# ---------------------------------------------------------------------------
+# Counting
+# ---------------------------------------------------------------------------
+
+now_ms() {
+	local t=${EPOCHREALTIME/[.,]/}
+
+	echo $((t / 1000))
+}
+
+# result ok|FAILED|skipped NAME [MILLISECONDS] [WHY]
+result() {
+	local seconds=
+
+	case $1 in
+		ok) PASSED=$((PASSED + 1)) ;;
+		FAILED) FAILED=$((FAILED + 1)) ;;
+		skipped) SKIPPED=$((SKIPPED + 1)) ;;
+	esac
+	[ -z "${3:-}" ] || seconds=$(printf '%d.%01d s' $((${3%%.*} / 1000)) $((${3%%.*} % 1000 / 100)))
+	printf '%-8s %-32s %8s%s\n' "$1" "$2" "$seconds" "${4:+  $4}"
+}
+
+# show FILE [OFFSET]: what a failed test left to read
+show() {
+	tail -c +$((${2:-0} + 1)) "$1" 2>/dev/null | head -n $DIFF_LINES | sed 's/^/    /'
+}
+
+# timed NAME LOG COMMAND...: one test, judged by its exit status (77: skipped)
+timed() {
+	local name=$1 log=$2 start status
+
+	shift 2
+	start=$(now_ms)
+	"$@" >"$log" 2>&1 </dev/null
+	status=$?
+	case $status in
+		0) result ok "$name" $(($(now_ms) - start)) ;;
+		77) result skipped "$name" $(($(now_ms) - start)) "$(tail -n 1 "$log")" ;;
+		*)
+			result FAILED "$name" $(($(now_ms) - start)) "exit status $status"
+			show "$log"
+			return 1
+			;;
+	esac
+}
+
+# suite TITLE NAME...: a heading, when there is anything below it
+suite() {
+	[ $# -eq 1 ] || printf '\n# %s\n' "$1"
+}
+
+# regress_suite REGRESS|ISOLATION NAME...: pg_regress runs them, we count.
+# Its lines are "test NAME ... ok 12 ms" up to 15, TAP from 16 on.
+regress_suite() {
+	local kind=$1 tests=("${@:2}") other=REGRESS name status ms why line
+	local diffs=$FOLDER/src/regression.diffs offset=0
+	local -A seen=()
+
+	[ ${#tests[@]} -gt 0 ] || return 0
+	[ "$kind" = ISOLATION ] || other=ISOLATION
+	for name in "${tests[@]}"; do
+		# pg_regress gives up at a missing expected file; an empty one shows the output
+		as_server bash -c '[ -e "$1" ] || : >"$1"' - "$FOLDER/src/expected/$name.out"
+	done
+	as_server rm -f "$diffs"
+	while IFS= read -r line; do
+		printf '%s\n' "$line" >>"$FOLDER/$kind.log"
+		case $line in
+			'test '*'... '*)
+				name=${line#test }
+				name=${name%% *}
+				line=${line#*... }
+				case $line in
+					ok*) status=ok ;;
+					*) status=FAILED ;;
+				esac
+				;;
+			'ok '*' - '* | 'not ok '*' - '*)
+				status=ok
+				[[ $line == ok* ]] || status=FAILED
+				line=${line#* - }
+				name=${line%% *}
+				line=${line#"$name"}
+				;;
+			*) continue ;;
+		esac
+		ms=$(sed -n 's/.*[^0-9.]\([0-9][0-9.]*\) ms.*/\1/p' <<<" $line")
+		why=$(sed -n 's/.*(\(test process [^)]*\)).*/\1/p' <<<"$line")
+		seen[$name]=1
+		result "$status" "$name" "$ms" "$why"
+		if [ $status = FAILED ]; then
+			show "$diffs" $offset
+			offset=$(stat -c %s "$diffs" 2>/dev/null || echo 0)
+		fi
+	done < <(pg_make -C "$FOLDER/src" installcheck "$kind=${tests[*]}" "$other=" TAP_TESTS= 2>&1)
+	why=
+	for name in "${tests[@]}"; do
+		if [ -z "${seen[$name]:-}" ]; then
+			result FAILED "$name" "" "did not run"
+			why=yes
+		fi
+	done
+	[ -z "$why" ] || show "$FOLDER/$kind.log"
+}
+
+finish() {
+	printf '\n'
+	if [ $SKIPPED -gt 0 ]; then
+		echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+	else
+		echo "$PASSED passed, $FAILED failed"
+	fi
+	[ $FAILED -eq 0 ] && [ $PASSED -gt 0 ]
+	exit
+}
+
+clean_up() {
+	local status=$?
+
+	trap - EXIT
+	if [ -n "${FOLDER:-}" ]; then
+		if [ "${KEEP:-0}" = 1 ] && [ $status -ne 0 ]; then
+			stop_cluster "$FOLDER"
+			say "kept: $FOLDER"
+		else
+			remove_folder "$FOLDER"
+		fi
+	fi
+	exit $status
+}
+
+# ---------------------------------------------------------------------------
+# Demo tests
+# ---------------------------------------------------------------------------
+
+# demo_test LOG-NAME SECTION... -- ARGUMENT...: the demo exits 0, prints these
+# and leaves nothing behind
+demo_test() {
+	local output=$FOLDER/$1.demo sections=() section left
+
+	shift
+	while [ "$1" != -- ]; do
+		sections+=("$1")
+		shift
+	done
+	shift
+	# from a path with a space, as a checkout may have
+	TMPDIR=$FOLDER PG_CONFIG=$BINDIR/pg_config \
+		bash "$FOLDER/with a space/examples/demo.sh" --stop "$@" 2>&1 | tee "$output"
+	[ "${PIPESTATUS[0]}" -eq 0 ] || return 1
+	for section in "${sections[@]}"; do
+		grep -qF -- "$section" "$output" || { echo "missing in the output: $section"; return 1; }
+	done
+	left=$(sed -n 's/^Private folder: //p' "$output")
+	[ -n "$left" ] && [ ! -e "$left" ] || { echo "not removed: $left"; return 1; }
+}
+
+DEMO_SECTIONS=('100%' 'Customer groups' 'RFM segments' 'Tiers' 'Repurchase by month'
+	'Cohorts' 'Points' 'One order' 'partly refunded')
+
+# ---------------------------------------------------------------------------
+# The run
+# ---------------------------------------------------------------------------
+
+REGRESS=($(wanted_of $(tests_in test/sql sql)))
+SPECS=($(wanted_of $(tests_in test/specs spec)))
+TAP=($(wanted_of $(tests_in test/t pl)))
+CLIENTS=($(wanted_of $(tests_in test/client c)))
+CHECKS=($(wanted_of build_gcc build_clang))
+DEMOS=($(wanted_of demo_generated demo_cdnow))
+if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]})) -eq 0 ]; then
+	die "no test is named ${NAMES[*]}"
+fi
+
+require_postgresql test
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+make_folder retention-test
+PGXS_SRC=$(cd "$(dirname "$("$BINDIR/pg_config" --pgxs)")/.." && pwd)
+
+RETENTION_DATA=${RETENTION_DATA:-$ROOT/../shared/data}
+case $RETENTION_DATA in
+	/*) ;;
+	*) RETENTION_DATA=$CALLED_FROM/$RETENTION_DATA ;;
+esac
+if [ -f "$RETENTION_DATA/cdnow.csv.gz" ]; then
+	RETENTION_DATA=$(cd "$RETENTION_DATA" && pwd)
+	if ! as_server test -r "$RETENTION_DATA/cdnow.csv.gz"; then
+		# the server's user may not look there
+		as_server mkdir "$FOLDER/data-sets"
+		tar -C "$RETENTION_DATA" -cf - . | as_server tar -C "$FOLDER/data-sets" -xf -
+		RETENTION_DATA=$FOLDER/data-sets
+	fi
+	export RETENTION_DATA
+else
+	NO_DATA="no real data: set RETENTION_DATA to the folder with cdnow.csv.gz"
+	unset RETENTION_DATA
+fi
+
+echo "# retention on $("$BINDIR/postgres" --version), $(id -un)${SERVER_USER:+, server as $SERVER_USER}"
+suite build "${CHECKS[@]}"
+copy_source "$FOLDER/src"
+start=$(now_ms)
+if pg_make -s -C "$FOLDER/src" COPT=-Werror >"$FOLDER/build.log" 2>&1 &&
+	install_stage "$FOLDER/src" >>"$FOLDER/build.log" 2>&1; then
+	! wanted build_gcc || result ok build_gcc $(($(now_ms) - start))
+else
+	result FAILED build_gcc $(($(now_ms) - start)) "warnings are errors"
+	show "$FOLDER/build.log"
+	finish
+fi
+
+if wanted build_clang; then
+	CLANG=$(find_clang)
+	if [ -n "$CLANG" ]; then
+		copy_source "$FOLDER/clang"
+		objects=$(cd "$FOLDER/clang" && printf '%s\n' src/*.c | sed 's/c$/o/')
+		# shellcheck disable=SC2086
+		timed build_clang "$FOLDER/clang.log" pg_make -s -C "$FOLDER/clang" with_llvm=no CC="$CLANG" \
+			COPT="-isystem $("$BINDIR/pg_config" --includedir-server) $CLANG_FLAGS" $objects
+	else
+		result skipped build_clang "" "no clang"
+	fi
+fi
+
+suite 'pg_regress' "${REGRESS[@]}"
+start_cluster
+TESTS=()
+for name in "${REGRESS[@]}"; do
+	if [[ $name == real_* && -n ${NO_DATA:-} ]]; then
+		result skipped "$name" "" "$NO_DATA"
+	else
+		TESTS+=("$name")
+	fi
+done
+regress_suite REGRESS "${TESTS[@]}"
+
+suite 'isolation' "${SPECS[@]}"
+if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then
+	regress_suite ISOLATION "${SPECS[@]}"
+else
+	for name in "${SPECS[@]}"; do
+		result skipped "$name" "" "this PostgreSQL comes without the isolation tester"
+	done
+fi
+
+suite 'TAP' "${TAP[@]}"
+for name in "${TAP[@]}"; do
+	if [[ $name == real_* && -n ${NO_DATA:-} ]]; then
+		result skipped "$name" "" "$NO_DATA"
+	elif ! perl -MIPC::Run -e 1 2>/dev/null; then
+		result skipped "$name" "" "no IPC::Run (libipc-run-perl)"
+	else
+		# every test has a folder of its own, for its nodes, ports and logs
+		as_server mkdir -p "$FOLDER/tap/$name"
+		timed "$name" "$FOLDER/$name.log" as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" \
+			PATH="$BINDIR:$PATH" TESTDIR="$FOLDER/tap/$name" TESTDATADIR="$FOLDER/tap/$name" \
+			TESTLOGDIR="$FOLDER/tap/$name" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
+			top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
+			PGPORT=65432 RETENTION_STAGE="$STAGE" RETENTION_SETTINGS="$(stage_settings)" \
+			prove --verbose -I "$PGXS_SRC/test/perl" -I test/t "test/t/$name.pl" ||
+			show "$FOLDER/tap/$name/log/regress_log_$name"
+	fi
+done
+
+suite 'client programs' "${CLIENTS[@]}"
+if [ ${#CLIENTS[@]} -gt 0 ]; then
+	"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE client'
+	"$BINDIR/psql" -X -q -d client -c 'CREATE EXTENSION retention'
+fi
+for name in "${CLIENTS[@]}"; do
+	cat >"$FOLDER/client.sh" <<-'SCRIPT'
+		gcc -Wall -Wextra -Werror -I"$("$1" --includedir)" "$2.c" -o "$3" -L"$("$1" --libdir)" -lpq && "$3"
+	SCRIPT
+	timed "$name" "$FOLDER/$name.log" as_server env PGDATABASE=client bash "$FOLDER/client.sh" \
+		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
+done
+
+suite 'demo' "${DEMOS[@]}"
+if [ ${#DEMOS[@]} -gt 0 ]; then
+	copy_source "$FOLDER/with a space"
+fi
+for name in "${DEMOS[@]}"; do
+	case $name in
+		demo_generated)
+			timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- --orders 2000
+			;;
+		demo_cdnow)
+			if [ -n "${NO_DATA:-}" ]; then
+				result skipped "$name" "" "$NO_DATA"
+			else
+				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+			fi
+			;;
+	esac
+done
+finish
