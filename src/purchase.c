@@ -49,7 +49,7 @@ static OwnQuery read_of_customer = {
 };
 
 static OwnQuery insert_purchases = {
-	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u",
+	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u ON CONFLICT DO NOTHING",
 	1, {"retention.purchase[]"}
 };
 
@@ -299,7 +299,7 @@ set_time(Datum *value, bool *isnull, TimestampTz at)
 	*value = TimestampTzGetDatum(at);
 }
 
-static void
+static uint64
 purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 {
 	OwnRows		rows;
@@ -340,13 +340,21 @@ purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 		v[28] = Int64GetDatum(p->accrued_points);
 		own_rows_add(&rows, N_PURCHASE_COLUMNS, purchase_columns, v, isnull);
 	}
-	own_rows_execute(&rows, query);
+	return own_rows_execute(&rows, query);
 }
 
+/*
+ * The key is what two sessions meet at that see one new order with different
+ * customers, and so hold no lock in common.
+ */
 void
 purchases_insert(int32 source_id, Purchase **purchases, int n)
 {
-	purchases_write(source_id, purchases, n, &insert_purchases);
+	if (purchases_write(source_id, purchases, n, &insert_purchases) != (uint64) n)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: an order was recorded by another transaction meanwhile"),
+				 errhint("Try the transaction again.")));
 }
 
 void
