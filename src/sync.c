@@ -13,6 +13,11 @@
  * their keys, and if any transaction has ended since the facts were read, it
  * reads them again.  The second of two such transactions waits for the first
  * and then sees the sum of both.
+ *
+ * Facts and records are read as of now under REPEATABLE READ too: what is
+ * recorded must follow from the shop's tables as they will stand, not as they
+ * stood.  What such a transaction has to change and another changed after its
+ * snapshot gives a serialization failure, as everywhere.
  */
 #include "sync.h"
 
@@ -139,7 +144,7 @@ has_item(SyncBatch *batch, char *order_id)
 static uint64
 transactions_completed(void)
 {
-	return GetTransactionSnapshot()->snapXactCompletionCount;
+	return GetLatestSnapshot()->snapXactCompletionCount;
 }
 
 /* Read facts and records of the items from `first` on. */
