@@ -62,7 +62,7 @@ SELECT shop, customer_group, customer_group_zh, customers, round(share, 3) AS sh
 
 -- Segments, by each scheme; one of your own may leave cells without a name.
 INSERT INTO retention.rfm_segment_override VALUES
-	('global', 5, 2, 2, 'Newcomers', NULL), ('ours', 5, 2, 2, 'Welcome', '欢迎'), ('ours', 1, 1, 1, 'Goodbye', '再见');
+	('global', 4, 1, 2, 'Newcomers', NULL), ('ours', 4, 1, 2, 'Welcome', '欢迎'), ('ours', 1, 1, 1, 'Goodbye', '再见');
 SELECT shop, scheme, segment, segment_zh, customers, round(share, 3) AS share, spent, round(spent_share, 3) AS spent_share,
 	round(average_purchases, 2) AS purchases, round(average_recency_days, 1) AS days
 FROM retention.rfm_segments WHERE customers > 0 ORDER BY shop_id, scheme, segment COLLATE "C";
