@@ -850,7 +850,12 @@ write_sync_errors(SyncBatch *batch)
 	{
 		SyncItem   *item = &batch->items[i];
 
-		if (item->facts.status == FACTS_FAILED)
+		if (item->facts.status == FACTS_FAILED && strlen(item->order_id) > MAX_ID_BYTES)
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("an order of source \"%s\" could not be synced, nor remembered: its id has %zu bytes, at most %d are kept",
+							batch->source->name, strlen(item->order_id), MAX_ID_BYTES)));
+		else if (item->facts.status == FACTS_FAILED)
 		{
 			failed[nfailed] = item->order_id;
 			sqlstates[nfailed] = item->facts.sqlstate;
