@@ -175,7 +175,7 @@ resync(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source must not be null"),
-				 errhint("SELECT name FROM retention.source shows the sources there are.")));
+				 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	source = source_find_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
 	if (!PG_ARGISNULL(1))
