@@ -438,7 +438,7 @@ drain_source(PendingSource *waiting)
 		return;
 
 	if (source->truncated)
-		resync_recorded(source, &counts);
+		resync_recorded(source, order_ids, norders, &counts);
 	else
 		source_sync(source, order_ids, norders, &counts);
 }
