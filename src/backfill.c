@@ -354,7 +354,7 @@ backfill(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source must not be null"),
-				 errhint("SELECT name FROM retention.source shows the sources there are.")));
+				 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1 || PG_GETARG_INT32(1) > 1000000)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

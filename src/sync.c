@@ -463,6 +463,20 @@ decide_purchase(SyncBatch *batch, SyncItem *item, SyncCounts *counts)
 	return purchase_from_facts(batch, item);
 }
 
+static Customer *
+owner(SyncBatch *batch, const Purchase *purchase)
+{
+	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
+}
+
+static bool
+has_same_owner(const Purchase *before, const Purchase *after)
+{
+	return before != NULL && after != NULL &&
+		before->shop_id == after->shop_id &&
+		strcmp(before->customer_id, after->customer_id) == 0;
+}
+
 /* ----------
  * Refund orders
  * ----------
@@ -520,19 +534,20 @@ count_unlinked_refunds(SyncBatch *batch)
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
-		Customer   *customer;
+		bool		was_unlinked = is_unlinked_refund(item->before);
+		bool		is_unlinked = is_unlinked_refund(item->after);
 
-		if (is_unlinked_refund(item->before))
+		if (was_unlinked && is_unlinked && has_same_owner(item->before, item->after))
+			continue;
+		if (was_unlinked)
 		{
-			customer = customer_find(batch->customers, item->before->shop_id, item->before->customer_id);
-			customer->unlinked_refunds--;
-			customer_touch(customer);
+			owner(batch, item->before)->unlinked_refunds--;
+			customer_touch(owner(batch, item->before));
 		}
-		if (is_unlinked_refund(item->after))
+		if (is_unlinked)
 		{
-			customer = customer_find(batch->customers, item->after->shop_id, item->after->customer_id);
-			customer->unlinked_refunds++;
-			customer_touch(customer);
+			owner(batch, item->after)->unlinked_refunds++;
+			customer_touch(owner(batch, item->after));
 		}
 	}
 }
@@ -685,12 +700,6 @@ settle_refund_orders(SyncBatch *batch)
  * ----------
  */
 
-static Customer *
-owner(SyncBatch *batch, const Purchase *purchase)
-{
-	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
-}
-
 static Accrual
 accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
 {
@@ -793,9 +802,9 @@ post_item(SyncBatch *batch, SyncItem *item)
 {
 	Purchase   *before = item->before;
 	Purchase   *after = item->after;
-	bool		same_owner = before != NULL && after != NULL &&
-		before->shop_id == after->shop_id &&
-		strcmp(before->customer_id, after->customer_id) == 0;
+	bool		same_owner = has_same_owner(before, after);
+	bool		was_unpaid = before != NULL && purchase_is_unpaid(before);
+	bool		is_unpaid = after != NULL && purchase_is_unpaid(after);
 	bool		same_purchase;
 
 	if (after != NULL)
@@ -815,12 +824,13 @@ post_item(SyncBatch *batch, SyncItem *item)
 	if (after != NULL && after->value != NULL && !same_purchase)
 		customer_add_purchase(owner(batch, after), after->state_at[ORDER_PAID], after->value);
 
-	if (before != NULL && purchase_is_unpaid(before))
+	/* A customer whose numbers stay as they are is not written. */
+	if (was_unpaid && !(is_unpaid && same_owner))
 	{
 		owner(batch, before)->unpaid_orders--;
 		customer_touch(owner(batch, before));
 	}
-	if (after != NULL && purchase_is_unpaid(after))
+	if (is_unpaid && !(was_unpaid && same_owner))
 	{
 		owner(batch, after)->unpaid_orders++;
 		customer_touch(owner(batch, after));
@@ -885,7 +895,12 @@ write_sync_errors(SyncBatch *batch)
 	{
 		SyncItem   *item = &batch->items[i];
 
-		if (item->facts.status == FACTS_FAILED)
+		if (item->facts.status == FACTS_FAILED && strlen(item->order_id) > MAX_ID_BYTES)
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("an order of source \"%s\" could not be synced, nor remembered: its id has %zu bytes, at most %d are kept",
+							batch->source->name, strlen(item->order_id), MAX_ID_BYTES)));
+		else if (item->facts.status == FACTS_FAILED)
 		{
 			failed[nfailed] = item->order_id;
 			sqlstates[nfailed] = item->facts.sqlstate;
