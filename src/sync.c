@@ -526,13 +526,11 @@ count_unlinked_refunds(SyncBatch *batch)
 		{
 			customer = customer_find(batch->customers, item->before->shop_id, item->before->customer_id);
 			customer->unlinked_refunds--;
-			customer_touch(customer);
 		}
 		if (is_unlinked_refund(item->after))
 		{
 			customer = customer_find(batch->customers, item->after->shop_id, item->after->customer_id);
 			customer->unlinked_refunds++;
-			customer_touch(customer);
 		}
 	}
 }
@@ -816,15 +814,9 @@ post_item(SyncBatch *batch, SyncItem *item)
 		customer_add_purchase(owner(batch, after), after->state_at[ORDER_PAID], after->value);
 
 	if (before != NULL && purchase_is_unpaid(before))
-	{
 		owner(batch, before)->unpaid_orders--;
-		customer_touch(owner(batch, before));
-	}
 	if (after != NULL && purchase_is_unpaid(after))
-	{
 		owner(batch, after)->unpaid_orders++;
-		customer_touch(owner(batch, after));
-	}
 
 	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
 					   before, after);
