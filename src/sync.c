@@ -534,21 +534,11 @@ count_unlinked_refunds(SyncBatch *batch)
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
-		bool		was_unlinked = is_unlinked_refund(item->before);
-		bool		is_unlinked = is_unlinked_refund(item->after);
 
-		if (was_unlinked && is_unlinked && has_same_owner(item->before, item->after))
-			continue;
-		if (was_unlinked)
-		{
+		if (is_unlinked_refund(item->before))
 			owner(batch, item->before)->unlinked_refunds--;
-			customer_touch(owner(batch, item->before));
-		}
-		if (is_unlinked)
-		{
+		if (is_unlinked_refund(item->after))
 			owner(batch, item->after)->unlinked_refunds++;
-			customer_touch(owner(batch, item->after));
-		}
 	}
 }
 
@@ -803,8 +793,6 @@ post_item(SyncBatch *batch, SyncItem *item)
 	Purchase   *before = item->before;
 	Purchase   *after = item->after;
 	bool		same_owner = has_same_owner(before, after);
-	bool		was_unpaid = before != NULL && purchase_is_unpaid(before);
-	bool		is_unpaid = after != NULL && purchase_is_unpaid(after);
 	bool		same_purchase;
 
 	if (after != NULL)
@@ -824,17 +812,10 @@ post_item(SyncBatch *batch, SyncItem *item)
 	if (after != NULL && after->value != NULL && !same_purchase)
 		customer_add_purchase(owner(batch, after), after->state_at[ORDER_PAID], after->value);
 
-	/* A customer whose numbers stay as they are is not written. */
-	if (was_unpaid && !(is_unpaid && same_owner))
-	{
+	if (before != NULL && purchase_is_unpaid(before))
 		owner(batch, before)->unpaid_orders--;
-		customer_touch(owner(batch, before));
-	}
-	if (is_unpaid && !(was_unpaid && same_owner))
-	{
+	if (after != NULL && purchase_is_unpaid(after))
 		owner(batch, after)->unpaid_orders++;
-		customer_touch(owner(batch, after));
-	}
 
 	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
 					   before, after);
