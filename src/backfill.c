@@ -218,7 +218,9 @@ backfill_start(PG_FUNCTION_ARGS)
 	{
 		own_execute(&resume_progress, args, NULL);
 		ereport(NOTICE,
-				(errmsg("resuming an interrupted backfill: " INT64_FORMAT " batches are left", left)));
+				(errmsg_plural("resuming an interrupted backfill: %ld batch is left",
+							   "resuming an interrupted backfill: %ld batches are left",
+							   (unsigned long) left, (long) left)));
 	}
 	else
 	{
