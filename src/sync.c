@@ -876,6 +876,13 @@ write_sync_errors(SyncBatch *batch)
 	}
 
 	args[0] = Int32GetDatum(batch->source->source_id);
+	if (nfailed > 0 && shop_settings(batch->source->shop_id)->raise_errors)
+		ereport(ERROR,
+				(errcode(MAKE_SQLSTATE(sqlstates[0][0], sqlstates[0][1], sqlstates[0][2],
+									   sqlstates[0][3], sqlstates[0][4])),
+				 errmsg("order \"%s\" of source \"%s\" could not be synced: %s",
+						failed[0], batch->source->name, messages[0]),
+				 errhint("The shop's on_error is 'raise'; with 'warn' the write goes through and the order is remembered in retention.sync_error.")));
 	if (nfailed > 0)
 	{
 		args[1] = own_text_array(failed, nfailed);
