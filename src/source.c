@@ -20,11 +20,13 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -32,6 +34,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 static CacheWatch source_watch = {.table = "source"};
@@ -258,7 +261,7 @@ source_find_by_name(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("source \"%s\" is not attached", name),
-			 errhint("SELECT name FROM retention.source shows the sources there are.")));
+			 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	return NULL;				/* keep compiler quiet */
 }
 
@@ -439,11 +442,26 @@ typedef struct ReadFacts
 	FactsResult *results;
 } ReadFacts;
 
+static Oid
+operator_namespace(Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Oid			namespace;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	namespace = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace;
+	ReleaseSysCache(tuple);
+	return namespace;
+}
+
 void
 source_prepare_facts(Source *source, void *arg)
 {
 	char	   *wrapped;
 	Oid			array_type;
+	Oid			equals;
+	char	   *equals_name;
 	SPIPlanPtr	plan_one;
 	SPIPlanPtr	plan_many;
 	FactsColumns columns;
@@ -457,11 +475,14 @@ source_prepare_facts(Source *source, void *arg)
 	source->sync.maps_refund_of = columns.type[FACT_REFUND_OF] != InvalidOid;
 	array_type = get_array_type(source->id_type);
 
-	/* In the id's own type: a cast in the filter would hide its index. */
+	/* By the id type's own equality: a cast in the filter would hide its index. */
 	wrapped = facts_wrap(source->facts, &columns);
-	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.order_id OPERATOR(pg_catalog.=) $1", wrapped),
+	equals = lookup_type_cache(source->id_type, TYPECACHE_EQ_OPR)->eq_opr;
+	equals_name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator_namespace(equals))),
+						   get_opname(equals));
+	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.order_id %s $1", wrapped, equals_name),
 								  1, &source->id_type, CURSOR_OPT_GENERIC_PLAN);
-	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.order_id OPERATOR(pg_catalog.=) ANY ($1)", wrapped),
+	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.order_id %s ANY ($1)", wrapped, equals_name),
 								   1, &array_type, CURSOR_OPT_GENERIC_PLAN);
 	if (plan_one == NULL || plan_many == NULL)
 		elog(ERROR, "could not prepare the facts of source \"%s\": %s", source->sync.name,
@@ -585,25 +606,27 @@ static void
 spell_ids(Source *source, void *arg)
 {
 	SpellIds   *ids = (SpellIds *) arg;
+	CoercionPathType path;
+	Oid			cast;
 	Oid			output;
 	bool		is_varlena;
 
 	source_prepare_facts(source, NULL);
 	if (source->id_type == TEXTOID || source->id_type == VARCHAROID)
 		return;
+
+	/* The cast to text is what the query uses; it may differ from the output. */
+	path = find_coercion_pathway(TEXTOID, getBaseType(source->id_type), COERCION_EXPLICIT, &cast);
 	getTypeOutputInfo(source->id_type, &output, &is_varlena);
 	for (int i = 0; i < ids->norders; i++)
 	{
-		char	   *spelled = OidOutputFunctionCall(output, id_datum(source, ids->order_ids[i]));
+		Datum		id = id_datum(source, ids->order_ids[i]);
+		char	   *spelled;
 
-		/* As the cast to text does, and the output function does not. */
-		if (source->id_type == BPCHAROID)
-		{
-			int			len = strlen(spelled);
-
-			while (len > 0 && spelled[len - 1] == ' ')
-				spelled[--len] = '\0';
-		}
+		if (path == COERCION_PATH_FUNC)
+			spelled = TextDatumGetCString(OidFunctionCall1(cast, id));
+		else
+			spelled = OidOutputFunctionCall(output, id);
 		ids->order_ids[i] = MemoryContextStrdup(ids->context, spelled);
 	}
 }

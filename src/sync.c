@@ -463,6 +463,20 @@ decide_purchase(SyncBatch *batch, SyncItem *item, SyncCounts *counts)
 	return purchase_from_facts(batch, item);
 }
 
+static Customer *
+owner(SyncBatch *batch, const Purchase *purchase)
+{
+	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
+}
+
+static bool
+has_same_owner(const Purchase *before, const Purchase *after)
+{
+	return before != NULL && after != NULL &&
+		before->shop_id == after->shop_id &&
+		strcmp(before->customer_id, after->customer_id) == 0;
+}
+
 /* ----------
  * Refund orders
  * ----------
@@ -520,18 +534,11 @@ count_unlinked_refunds(SyncBatch *batch)
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
-		Customer   *customer;
 
 		if (is_unlinked_refund(item->before))
-		{
-			customer = customer_find(batch->customers, item->before->shop_id, item->before->customer_id);
-			customer->unlinked_refunds--;
-		}
+			owner(batch, item->before)->unlinked_refunds--;
 		if (is_unlinked_refund(item->after))
-		{
-			customer = customer_find(batch->customers, item->after->shop_id, item->after->customer_id);
-			customer->unlinked_refunds++;
-		}
+			owner(batch, item->after)->unlinked_refunds++;
 	}
 }
 
@@ -683,12 +690,6 @@ settle_refund_orders(SyncBatch *batch)
  * ----------
  */
 
-static Customer *
-owner(SyncBatch *batch, const Purchase *purchase)
-{
-	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
-}
-
 static Accrual
 accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
 {
@@ -791,9 +792,7 @@ post_item(SyncBatch *batch, SyncItem *item)
 {
 	Purchase   *before = item->before;
 	Purchase   *after = item->after;
-	bool		same_owner = before != NULL && after != NULL &&
-		before->shop_id == after->shop_id &&
-		strcmp(before->customer_id, after->customer_id) == 0;
+	bool		same_owner = has_same_owner(before, after);
 	bool		same_purchase;
 
 	if (after != NULL)
@@ -877,7 +876,12 @@ write_sync_errors(SyncBatch *batch)
 	{
 		SyncItem   *item = &batch->items[i];
 
-		if (item->facts.status == FACTS_FAILED)
+		if (item->facts.status == FACTS_FAILED && strlen(item->order_id) > MAX_ID_BYTES)
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("an order of source \"%s\" could not be synced, nor remembered: its id has %zu bytes, at most %d are kept",
+							batch->source->name, strlen(item->order_id), MAX_ID_BYTES)));
+		else if (item->facts.status == FACTS_FAILED)
 		{
 			failed[nfailed] = item->order_id;
 			sqlstates[nfailed] = item->facts.sqlstate;
