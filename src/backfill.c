@@ -218,7 +218,9 @@ backfill_start(PG_FUNCTION_ARGS)
 	{
 		own_execute(&resume_progress, args, NULL);
 		ereport(NOTICE,
-				(errmsg("resuming an interrupted backfill: " INT64_FORMAT " batches are left", left)));
+				(errmsg_plural("resuming an interrupted backfill: %ld batch is left",
+							   "resuming an interrupted backfill: %ld batches are left",
+							   (unsigned long) left, (long) left)));
 	}
 	else
 	{
@@ -252,7 +254,7 @@ backfill_step(PG_FUNCTION_ARGS)
 	int32		source_id = PG_GETARG_INT32(0);
 	OwnContext	saved;
 	Source	   *source;
-	SyncCounts	counts = {0};
+	SyncCounts	counts = {.baseline = true};
 	Datum		args[3];
 	Datum	   *elements;
 	char	  **order_ids;

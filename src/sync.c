@@ -76,6 +76,7 @@ typedef struct SyncBatch
 {
 	SyncSource *source;
 	TimestampTz now;
+	TimestampTz first_seen_at;	/* of states undated in an order not recorded */
 	uint64		completions;	/* transactions ended when the facts were read */
 	SyncItem   *items;
 	int			nitems;
@@ -304,10 +305,25 @@ convert(Numeric amount, const OrderFacts *facts)
 											   Int32GetDatum(Max(decimals, 2))));
 }
 
+/*
+ * What an order from before the attachment does not date happened then: dated
+ * by the backfill it would earn points and call for messages as if new.
+ */
+static TimestampTz
+before_attachment(const SyncSource *source)
+{
+	TimestampTz at = source->attached_at - 1;
+	TimestampTz within_second = at % USECS_PER_SEC;
+
+	return at - (within_second >= 0 ? within_second : within_second + USECS_PER_SEC);
+}
+
 /* When each state was reached; what the shop does not date is dated when first seen. */
 static void
 set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Purchase *after)
 {
+	TimestampTz first_seen_at = before != NULL ? batch->now : batch->first_seen_at;
+
 	for (int i = 0; i < N_ORDER_STATES; i++)
 	{
 		after->state_at[i] = NO_TIME;
@@ -318,7 +334,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (before != NULL && before->state_at[i] != NO_TIME)
 			after->state_at[i] = before->state_at[i];
 		else
-			after->state_at[i] = batch->now;
+			after->state_at[i] = first_seen_at;
 	}
 
 	/* An order that is there was placed, also where the shop does not say when. */
@@ -329,7 +345,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (after->state_at[ORDER_PAID] != NO_TIME)
 			after->state_at[ORDER_PLACED] = after->state_at[ORDER_PAID];
 		else
-			after->state_at[ORDER_PLACED] = batch->now;
+			after->state_at[ORDER_PLACED] = first_seen_at;
 	}
 }
 
@@ -892,6 +908,13 @@ write_sync_errors(SyncBatch *batch)
 	}
 
 	args[0] = Int32GetDatum(batch->source->source_id);
+	if (nfailed > 0 && shop_settings(batch->source->shop_id)->raise_errors)
+		ereport(ERROR,
+				(errcode(MAKE_SQLSTATE(sqlstates[0][0], sqlstates[0][1], sqlstates[0][2],
+									   sqlstates[0][3], sqlstates[0][4])),
+				 errmsg("order \"%s\" of source \"%s\" could not be synced: %s",
+						failed[0], batch->source->name, messages[0]),
+				 errhint("The shop's on_error is 'raise'; with 'warn' the write goes through and the order is remembered in retention.sync_error.")));
 	if (nfailed > 0)
 	{
 		args[1] = own_text_array(failed, nfailed);
@@ -929,6 +952,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
 	batch.now = retention_clock_now();
+	batch.first_seen_at = counts->baseline ? before_attachment(source) : batch.now;
 	batch.capacity = norders + 8;
 	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
 	for (int i = 0; i < norders; i++)
