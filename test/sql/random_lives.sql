@@ -595,7 +595,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-CALL move('1', 'heir', 0.8);
+CALL move('1', 'heir', 0.9);
 SELECT * FROM faults();
 CALL move('1', 'heir', 1);
 SELECT * FROM faults();
