@@ -299,14 +299,18 @@ backfill_step(PG_FUNCTION_ARGS)
  * ----------
  */
 
+/* As the extension's owner: who may call backfill() may not call its parts. */
 static int64
 call_bigint(const char *sql, int nargs, Oid *argtypes, Datum *args, const char *nulls)
 {
+	OwnContext	saved;
 	bool		isnull;
 
+	own_begin(&saved);
 	if (SPI_execute_with_args(sql, nargs, argtypes, args, nulls, false, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "\"%s\" failed", sql);
+	own_end(&saved);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
@@ -316,11 +320,14 @@ report_progress(const char *name, int32 source_id)
 {
 	Oid			argtype = INT4OID;
 	Datum		arg = Int32GetDatum(source_id);
+	OwnContext	saved;
 	char	   *line;
 
+	own_begin(&saved);
 	if (SPI_execute_with_args("SELECT retention.backfill_line($1)", 1, &argtype, &arg, NULL,
 							  true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		return;
+		elog(ERROR, "could not read the progress of a backfill");
+	own_end(&saved);
 	line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (line != NULL)
 		ereport(NOTICE, (errmsg("backfill of %s: %s", name, line)));
