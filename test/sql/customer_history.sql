@@ -6,6 +6,8 @@
 CREATE SCHEMA customer_history;
 CREATE TABLE customer_history.orders (id integer PRIMARY KEY, customer text, total numeric, paid_at timestamptz);
 SELECT retention.attach_orders('customer_history.orders', 'id', 'customer', 'total', paid_at => 'paid_at', completed_at => 'paid_at', on_delete => 'reverse');
+-- Points are another matter.
+UPDATE retention.shop SET points_rate = 0;
 SET retention.clock = '2034-05-02 12:00+00';
 
 -- What is kept of a customer, against plain SQL over the shop's orders.
@@ -156,7 +158,7 @@ FROM retention.purchase p
 WHERE p.order_id IN ('50000', '50001')
 ORDER BY 1;
 
-SELECT * FROM wrong WHERE customer_id <> 'moment';
+SELECT * FROM wrong;
 
 \set ECHO none
 \i test/include/stop.sql

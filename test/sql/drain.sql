@@ -159,6 +159,30 @@ $$;
 SELECT order_id, value FROM retention.purchase WHERE order_id IN ('35', '36') ORDER BY 1;
 
 -- ---------------------------------------------------------------------------
+-- Two-phase commit, where the server allows it: synced when prepared
+-- ---------------------------------------------------------------------------
+
+SELECT current_setting('max_prepared_transactions')::integer > 0 AS two_phase \gset
+BEGIN;
+INSERT INTO drain.orders VALUES (37, 'prepared', 16, '2024-05-01 10:00+00');
+\if :two_phase
+	PREPARE TRANSACTION 'retention drain';
+	COMMIT PREPARED 'retention drain';
+\else
+	COMMIT;
+\endif
+SELECT order_id, value FROM retention.purchase WHERE order_id = '37';
+BEGIN;
+UPDATE drain.orders SET total = 17 WHERE id = 37;
+\if :two_phase
+	PREPARE TRANSACTION 'retention drain';
+	ROLLBACK PREPARED 'retention drain';
+\else
+	ROLLBACK;
+\endif
+SELECT order_id, value FROM retention.purchase WHERE order_id = '37';
+
+-- ---------------------------------------------------------------------------
 -- Orders that move and go
 -- ---------------------------------------------------------------------------
 
