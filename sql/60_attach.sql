@@ -535,7 +535,7 @@ CREATE FUNCTION retention.backfill_line(source_id integer)
 BEGIN ATOMIC
 	SELECT format(
 		'%s%% (%s of %s orders), %s orders a second%s%s',
-		b.percent,
+		trunc(b.percent),
 		b.done_orders,
 		b.total_orders,
 		coalesce(b.orders_per_second::text, '-'),

@@ -314,9 +314,12 @@ call_bigint(const char *sql, int nargs, Oid *argtypes, Datum *args, const char *
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* From the view, so that all who look see the same figures. */
+/*
+ * Say how far it is, unless that was the last thing said.  From the view, so
+ * that all who look see the same figures.
+ */
 static void
-report_progress(const char *name, int32 source_id)
+report_progress(const char *name, int32 source_id, char **said)
 {
 	Oid			argtype = INT4OID;
 	Datum		arg = Int32GetDatum(source_id);
@@ -329,8 +332,10 @@ report_progress(const char *name, int32 source_id)
 		elog(ERROR, "could not read the progress of a backfill");
 	own_end(&saved);
 	line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (line != NULL)
-		ereport(NOTICE, (errmsg("backfill of %s: %s", name, line)));
+	if (line == NULL || (*said != NULL && strcmp(*said, line) == 0))
+		return;
+	ereport(NOTICE, (errmsg("backfill of %s: %s", name, line)));
+	*said = MemoryContextStrdup(PortalContext, line);
 }
 
 /*
@@ -346,6 +351,7 @@ backfill(PG_FUNCTION_ARGS)
 	Source	   *source;
 	int32		source_id;
 	char	   *name;
+	char	   *said = NULL;
 	int32		batch_size;
 	TimestampTz reported;
 	int			interval = PROGRESS_FIRST;
@@ -403,12 +409,12 @@ backfill(PG_FUNCTION_ARGS)
 			SPI_commit();
 		if (TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), interval))
 		{
-			report_progress(name, source_id);
+			report_progress(name, source_id, &said);
 			reported = GetCurrentTimestamp();
 			interval = Min(interval * 2, PROGRESS_LAST);
 		}
 	}
-	report_progress(name, source_id);
+	report_progress(name, source_id, &said);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -116,9 +116,9 @@ INSERT INTO customer_history.orders
 SELECT i, 'one by one', i % 1000 + 0.99, timestamptz '2024-05-02 00:00+00' + i * interval '1 hour 7 seconds'
 FROM generate_series(1, 3000) AS i;
 ALTER TABLE customer_history.orders ENABLE TRIGGER ALL;
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('customer_history.orders', batch => 100);
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT * FROM customer_history.compared WHERE customer_id = 'one by one';
 SELECT pg_temp.recorded() AS before \gset
 SELECT retention.resync('customer_history.orders', everything => true);

@@ -34,9 +34,9 @@ SELECT retention.attach_orders('privileges.orders', 'id', 'customer', 'total', p
 INSERT INTO privileges.orders VALUES (0, 'a', 1, '2024-04-01 12:00+00');
 -- Its owner may backfill and resync.
 CALL retention.backfill('no such source');
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('privileges.orders');
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT retention.resync('privileges.orders', everything => true);
 RESET ROLE;
 -- Nobody else may watch it, or detach it.
