@@ -316,6 +316,17 @@ ALTER TABLE drain.changing ALTER COLUMN id TYPE text;
 INSERT INTO drain.changing VALUES ('A-7', 'ddl', 64, '2024-05-01 12:00+00');
 COMMIT;
 SELECT * FROM drain.customers WHERE customer_id = 'ddl';
+-- As with any deferred constraint, orders written in a transaction must be
+-- synced before it alters their table.
+BEGIN;
+UPDATE drain.changing SET total = total;
+ALTER TABLE drain.changing ADD COLUMN later text;
+ROLLBACK;
+BEGIN;
+UPDATE drain.changing SET total = total;
+SET CONSTRAINTS ALL IMMEDIATE;
+ALTER TABLE drain.changing ADD COLUMN later text;
+COMMIT;
 -- A renamed table is found by what it is; the facts, being text, are not.
 ALTER TABLE drain.changing RENAME TO changed;
 INSERT INTO drain.changed VALUES ('A-8', 'ddl', 128, '2024-05-01 12:00+00');
