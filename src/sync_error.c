@@ -1,0 +1,78 @@
+/*
+ * sync_error.c
+ *		Remembering what could not be synced, for resync() to try again.
+ */
+#include "sync_error.h"
+
+#include "own_query.h"
+
+#include "utils/builtins.h"
+
+static OwnQuery write_errors = {
+	"INSERT INTO retention.sync_error AS e (source_id, order_id, sqlstate, message)"
+	" SELECT $1, u.* FROM unnest($2, $3, $4) AS u (order_id, sqlstate, message)"
+	" ON CONFLICT (source_id, order_id) DO UPDATE"
+	" SET sqlstate = EXCLUDED.sqlstate, message = EXCLUDED.message,"
+	" last_failed_at = EXCLUDED.last_failed_at, attempts = e.attempts + 1",
+	4, {"int4", "text[]", "text[]", "text[]"}
+};
+
+static OwnQuery clear_errors = {
+	"DELETE FROM retention.sync_error WHERE source_id = $1 AND order_id = ANY ($2)",
+	2, {"int4", "text[]"}
+};
+
+void
+sync_errors_begin(SyncErrors *errors, int n)
+{
+	errors->failed = (char **) palloc(Max(n, 1) * sizeof(char *));
+	errors->sqlstates = (char **) palloc(Max(n, 1) * sizeof(char *));
+	errors->messages = (char **) palloc(Max(n, 1) * sizeof(char *));
+	errors->mended = (char **) palloc(Max(n, 1) * sizeof(char *));
+	errors->nfailed = 0;
+	errors->nmended = 0;
+}
+
+void
+sync_errors_add(SyncErrors *errors, char *key, char *sqlstate, char *message)
+{
+	errors->failed[errors->nfailed] = key;
+	errors->sqlstates[errors->nfailed] = sqlstate;
+	errors->messages[errors->nfailed++] = message;
+}
+
+void
+sync_errors_mended(SyncErrors *errors, char *key)
+{
+	errors->mended[errors->nmended++] = key;
+}
+
+void
+sync_errors_write(SyncErrors *errors, int32 source_id, const char *name, const char *noun)
+{
+	Datum		args[4];
+
+	args[0] = Int32GetDatum(source_id);
+	if (errors->nfailed > 0)
+	{
+		args[1] = own_text_array(errors->failed, errors->nfailed);
+		args[2] = own_text_array(errors->sqlstates, errors->nfailed);
+		args[3] = own_text_array(errors->messages, errors->nfailed);
+		own_execute(&write_errors, args, NULL);
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errors->nfailed == 1 ?
+				 errmsg("%s \"%s\" of source \"%s\" could not be synced: %s",
+						noun, errors->failed[0], name, errors->messages[0]) :
+				 errmsg("%d %ss of source \"%s\" could not be synced, the first being \"%s\": %s",
+						errors->nfailed, noun, name, errors->failed[0], errors->messages[0]),
+				 errdetail("What was written to the shop's tables stands; what is due is remembered in retention.sync_error."),
+				 errhint("Mend the cause, then: SELECT retention.resync(%s).",
+						 quote_literal_cstr(name))));
+	}
+	if (errors->nmended > 0)
+	{
+		args[1] = own_text_array(errors->mended, errors->nmended);
+		own_execute(&clear_errors, args, NULL);
+	}
+}

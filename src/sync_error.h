@@ -1,0 +1,29 @@
+/*
+ * sync_error.h
+ *		Remembering what could not be synced.
+ */
+#ifndef RETENTION_SYNC_ERROR_H
+#define RETENTION_SYNC_ERROR_H
+
+#include "postgres.h"
+
+typedef struct SyncErrors
+{
+	char	  **failed;
+	char	  **sqlstates;
+	char	  **messages;
+	int			nfailed;
+	char	  **mended;
+	int			nmended;
+} SyncErrors;
+
+/* With room for n keys. */
+extern void sync_errors_begin(SyncErrors *errors, int n);
+extern void sync_errors_add(SyncErrors *errors, char *key, char *sqlstate, char *message);
+extern void sync_errors_mended(SyncErrors *errors, char *key);
+
+/* Writes them, and warns of those that failed; noun says what they are. */
+extern void sync_errors_write(SyncErrors *errors, int32 source_id, const char *name,
+							  const char *noun);
+
+#endif							/* RETENTION_SYNC_ERROR_H */
