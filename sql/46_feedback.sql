@@ -57,6 +57,15 @@ DECLARE
 	the_reference text := coalesce(record_feedback.reference, gen_random_uuid()::text);
 	the_source integer;
 BEGIN
+	IF record_feedback.kind IS NULL OR record_feedback.kind NOT IN ('review', 'complaint', 'call') THEN
+		RAISE EXCEPTION 'kind cannot be %', coalesce(quote_literal(record_feedback.kind), 'NULL')
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'It is ''review'', ''complaint'' or ''call''.';
+	END IF;
+	IF NOT record_feedback.score BETWEEN 0 AND 5 THEN
+		RAISE EXCEPTION 'score is %: scores go from 0 to 5', record_feedback.score
+			USING ERRCODE = 'numeric_value_out_of_range';
+	END IF;
 	IF NOT EXISTS (
 		SELECT
 		FROM retention.customer c

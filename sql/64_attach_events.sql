@@ -57,4 +57,4 @@ CREATE FUNCTION retention.events(
 	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10000;
 
 COMMENT ON FUNCTION retention.events(timestamptz, timestamptz, text, text) IS
-	'What customers did, from from_time on and before to_time, as the shop''s tables hold it now; NULL sets no bound, of_kind NULL means all kinds. product and channel are NULL where not attached. No row when no events are attached; shop NULL means the only shop';
+	'What customers did, from from_time on and before to_time, as the shop''s tables hold it now; NULL sets no bound, of_kind NULL means all kinds. customer_id is NULL for a visitor whom the shop does not know, product and channel where not attached. No row when no events are attached; shop NULL means the only shop';

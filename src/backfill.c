@@ -29,8 +29,12 @@ PG_FUNCTION_INFO_V1(backfill);
 PG_FUNCTION_INFO_V1(backfill_start);
 PG_FUNCTION_INFO_V1(backfill_step);
 
-/* Least time between two progress messages, in milliseconds. */
-#define PROGRESS_INTERVAL 1000
+/*
+ * Milliseconds between two progress messages: often at first, so that a short
+ * run shows something, then ever less, so that a long one does not flood.
+ */
+#define PROGRESS_FIRST 100
+#define PROGRESS_LAST 5000
 
 static OwnQuery lock_source = {
 	"SELECT source_id FROM retention.source WHERE source_id = $1 FOR NO KEY UPDATE",
@@ -209,8 +213,10 @@ backfill_start(PG_FUNCTION_ARGS)
 	if (left > 0)
 	{
 		own_execute(&resume_progress, args, NULL);
-		ereport(INFO,
-				(errmsg("resuming an interrupted backfill: " INT64_FORMAT " batches are left", left)));
+		ereport(NOTICE,
+				(errmsg_plural("resuming an interrupted backfill: %ld batch is left",
+							   "resuming an interrupted backfill: %ld batches are left",
+							   (unsigned long) left, (long) left)));
 	}
 	else
 	{
@@ -313,7 +319,7 @@ report_progress(const char *name, int32 source_id)
 		return;
 	line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (line != NULL)
-		ereport(INFO, (errmsg("backfill of %s: %s", name, line)));
+		ereport(NOTICE, (errmsg("backfill of %s: %s", name, line)));
 }
 
 /*
@@ -331,6 +337,7 @@ backfill(PG_FUNCTION_ARGS)
 	char	   *name;
 	int32		batch_size;
 	TimestampTz reported;
+	int			interval = PROGRESS_FIRST;
 	Oid			start_types[3] = {INT4OID, INT4OID, TIMESTAMPTZOID};
 	Datum		start_args[3];
 	char		start_nulls[3] = {' ', ' ', 'n'};
@@ -345,7 +352,7 @@ backfill(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source must not be null"),
-				 errhint("SELECT name FROM retention.source shows the sources there are.")));
+				 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1 || PG_GETARG_INT32(1) > 1000000)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -384,10 +391,11 @@ backfill(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (!atomic)
 			SPI_commit();
-		if (TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), PROGRESS_INTERVAL))
+		if (TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), interval))
 		{
 			report_progress(name, source_id);
 			reported = GetCurrentTimestamp();
+			interval = Min(interval * 2, PROGRESS_LAST);
 		}
 	}
 	report_progress(name, source_id);

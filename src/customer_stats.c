@@ -227,6 +227,8 @@ customer_read(Customer *customer, HeapTuple tuple)
 	customer->builder = NULL;
 	customer->history_changed = false;
 	customer->changed = false;
+	customer->unpaid_orders_read = customer->unpaid_orders;
+	customer->unlinked_refunds_read = customer->unlinked_refunds;
 }
 
 /*
@@ -639,7 +641,10 @@ customers_write(CustomerSet *set)
 		Datum		values[N_STATS_COLUMNS];
 		bool		nulls[N_STATS_COLUMNS] = {false};
 
-		if (!customer->changed)
+		/* A count that went down and up again is as it was. */
+		if (!customer->changed &&
+			customer->unpaid_orders == customer->unpaid_orders_read &&
+			customer->unlinked_refunds == customer->unlinked_refunds_read)
 			continue;
 		if (customer->history_changed)
 			customer->history = customer_finish_history(customer);

@@ -38,6 +38,8 @@ typedef struct Customer
 	TimestampTz history_from;
 	PurchaseHistory *history;
 	HistoryBuilder *builder;
+	int64		unpaid_orders_read;
+	int64		unlinked_refunds_read;
 	bool		history_changed;
 	bool		changed;
 } Customer;

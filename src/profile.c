@@ -16,6 +16,7 @@
 #include "profile.h"
 
 #include "customer_stats.h"
+#include "facts.h"
 #include "own_query.h"
 #include "shop.h"
 #include "stored_facts.h"
@@ -27,7 +28,6 @@
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
-#include "utils/timestamp.h"
 
 /* Customers read and written at a time. */
 #define PROFILE_BATCH 1000
@@ -112,11 +112,12 @@ check_profile(Source *source, StoredFacts *facts, int32 *shop_id)
 		}
 	}
 
+	/* What cannot be one means that it is not known. */
 	if (!facts->nulls[PROFILE_BIRTHDAY] &&
 		DATE_NOT_FINITE(DatumGetDateADT(facts->values[PROFILE_BIRTHDAY])))
 		facts->nulls[PROFILE_BIRTHDAY] = true;
 	if (!facts->nulls[PROFILE_JOINED_AT] &&
-		TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(facts->values[PROFILE_JOINED_AT])))
+		!facts_time_is_usable(DatumGetTimestampTz(facts->values[PROFILE_JOINED_AT])))
 		facts->nulls[PROFILE_JOINED_AT] = true;
 
 	if (facts->nulls[PROFILE_ATTRIBUTES])

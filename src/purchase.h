@@ -23,6 +23,9 @@ typedef enum OrderState
 
 #define N_ORDER_STATES 6
 
+/* Ids of orders and customers are kept in indexes, whose entries have a limit. */
+#define MAX_ID_BYTES 1000
+
 /* What a shop may say of an order's state. */
 typedef enum StateKnown
 {

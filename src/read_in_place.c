@@ -103,11 +103,20 @@ read_lines_of(Source *source, ReadInPlace *read)
 	SPIExecuteOptions options;
 	Oid			array_type;
 	Datum		ids;
+	char	  **keys = (char **) palloc(Max(read->norders, 1) * sizeof(char *));
+	int			nkeys = 0;
 	int			guc_level = 0;
 
 	source_prepare_facts(source, NULL);
 	array_type = get_array_type(source->id_type);
-	ids = source_key_array(source, read->order_ids, read->norders);
+
+	/* Orders of another source may have ids that no line here can have. */
+	for (int i = 0; i < read->norders; i++)
+	{
+		if (source_may_have_key(source, read->order_ids[i]))
+			keys[nkeys++] = read->order_ids[i];
+	}
+	ids = source_key_array(source, keys, nkeys);
 
 	memset(&options, 0, sizeof(options));
 	options.params = make_params(1, &array_type, &ids, NULL);

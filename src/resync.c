@@ -108,12 +108,19 @@ settle(int32 source_id)
 }
 
 void
-resync_recorded(Source *source, SyncCounts *counts)
+resync_recorded(Source *source, char **more_ids, int nmore, SyncCounts *counts)
 {
 	int32		source_id = source->sync.source_id;
 	int			norders;
 	char	  **order_ids = orders_of(&recorded_orders, source_id, &norders);
 
+	/* In one call, so that all customers are locked in one order. */
+	if (nmore > 0)
+	{
+		order_ids = (char **) repalloc_huge(order_ids, (norders + nmore) * sizeof(char *));
+		memcpy(order_ids + norders, more_ids, nmore * sizeof(char *));
+		norders += nmore;
+	}
 	source_sync(source, order_ids, norders, counts);
 	settle(source_id);
 }
@@ -158,8 +165,7 @@ resync_everything(int32 source_id, SyncCounts *counts)
 	SPI_finish();
 	own_end(&saved);
 
-	source_sync(source_find(source_id), listed.order_ids, listed.norders, counts);
-	resync_recorded(source_find(source_id), counts);
+	resync_recorded(source_find(source_id), listed.order_ids, listed.norders, counts);
 }
 
 /*
@@ -178,7 +184,7 @@ resync(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source must not be null"),
-				 errhint("SELECT name FROM retention.source shows the sources there are.")));
+				 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	source = source_find_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	source_check_synced(source);
 

@@ -10,6 +10,7 @@
 #include "review.h"
 
 #include "customer_stats.h"
+#include "facts.h"
 #include "own_query.h"
 #include "retention.h"
 #include "stored_facts.h"
@@ -75,10 +76,11 @@ static void
 check_review(StoredFacts *facts)
 {
 	if (facts->nulls[REVIEW_HAPPENED_AT] ||
-		TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(facts->values[REVIEW_HAPPENED_AT])))
+		!facts_time_is_usable(DatumGetTimestampTz(facts->values[REVIEW_HAPPENED_AT])))
 	{
-		stored_facts_refuse(facts, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-							"happened_at is null or infinite");
+		stored_facts_refuse(facts, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
+							facts->nulls[REVIEW_HAPPENED_AT] ? "happened_at is null" :
+							"happened_at is out of range: times are within the years 1 to 9999");
 		return;
 	}
 	if (!facts->nulls[REVIEW_SCORE])

@@ -9,6 +9,8 @@
  */
 #include "source.h"
 
+#include <ctype.h>
+
 #include "compat.h"
 #include "facts.h"
 #include "own_query.h"
@@ -23,11 +25,13 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -35,6 +39,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 static CacheWatch source_watch = {.table = "source"};
@@ -296,7 +301,7 @@ source_find_by_name(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("source \"%s\" is not attached", name),
-			 errhint("SELECT name FROM retention.source shows the sources there are.")));
+			 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	return NULL;				/* keep compiler quiet */
 }
 
@@ -383,7 +388,9 @@ facts_owner(Source *source)
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the first watched table of source \"%s\" does not exist any more", source->sync.name),
+				 errmsg(source->kind < N_SYNCED_KINDS ?
+						"the first watched table of source \"%s\" does not exist any more" :
+						"the table of source \"%s\" does not exist any more", source->sync.name),
 				 errhint("SELECT retention.detach(%s) and attach it anew.",
 						 quote_literal_cstr(source->sync.name))));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
@@ -509,6 +516,19 @@ source_run_guarded(Source *source, GuardedWork work, void *arg)
  * ----------
  */
 
+static Oid
+operator_namespace(Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Oid			namespace;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	namespace = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace;
+	ReleaseSysCache(tuple);
+	return namespace;
+}
+
 /* The facts query with its columns in their known order and types. */
 static char *
 wrap_facts(Source *source)
@@ -537,18 +557,23 @@ source_prepare_facts(Source *source, void *arg)
 	char	   *wrapped;
 	const char *key = source_key_column(source);
 	Oid			array_type;
+	Oid			equals;
+	char	   *equals_name;
 	SPIPlanPtr	plan_one;
 	SPIPlanPtr	plan_many;
 
 	if (source->plan_one != NULL)
 		return;
 
-	/* In the id's own type: a cast in the filter would hide its index. */
+	/* By the id type's own equality: a cast in the filter would hide its index. */
 	wrapped = wrap_facts(source);
 	array_type = get_array_type(source->id_type);
-	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.%s OPERATOR(pg_catalog.=) $1", wrapped, key),
+	equals = lookup_type_cache(source->id_type, TYPECACHE_EQ_OPR)->eq_opr;
+	equals_name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator_namespace(equals))),
+						   get_opname(equals));
+	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s $1", wrapped, key, equals_name),
 								  1, &source->id_type, CURSOR_OPT_GENERIC_PLAN);
-	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.%s OPERATOR(pg_catalog.=) ANY ($1)", wrapped, key),
+	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s ANY ($1)", wrapped, key, equals_name),
 								   1, &array_type, CURSOR_OPT_GENERIC_PLAN);
 	if (plan_one == NULL || plan_many == NULL)
 		elog(ERROR, "could not prepare the facts of source \"%s\": %s", source->sync.name,
@@ -579,6 +604,48 @@ id_datum(Source *source, char *order_id)
 
 	getTypeInputInfo(source->id_type, &input, &ioparam);
 	return OidInputFunctionCall(input, order_id, ioparam, -1);
+}
+
+/*
+ * Whether a text can be a key of the facts; where only its input function knows,
+ * true.
+ */
+bool
+source_may_have_key(Source *source, const char *key)
+{
+	const char *p = key;
+	int			digits = 0;
+
+	switch (source->id_type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			{
+				int64		limit = source->id_type == INT2OID ? PG_INT16_MAX :
+					source->id_type == INT4OID ? PG_INT32_MAX : PG_INT64_MAX;
+				int64		value;
+
+				if (*p == '-')
+					p++;
+				if (*p == '\0' || strspn(p, "0123456789") != strlen(p))
+					return false;
+				errno = 0;
+				value = strtoll(key, NULL, 10);
+				return errno == 0 && value <= limit && value >= -limit - 1;
+			}
+		case UUIDOID:
+			for (; *p != '\0'; p++)
+			{
+				if (isxdigit((unsigned char) *p))
+					digits++;
+				else if (*p != '-')
+					return false;
+			}
+			return digits == 32;
+		default:
+			return true;
+	}
 }
 
 Datum
@@ -712,25 +779,27 @@ static void
 spell_ids(Source *source, void *arg)
 {
 	SpellIds   *ids = (SpellIds *) arg;
+	CoercionPathType path;
+	Oid			cast;
 	Oid			output;
 	bool		is_varlena;
 
 	source_prepare_facts(source, NULL);
 	if (source->id_type == TEXTOID || source->id_type == VARCHAROID)
 		return;
+
+	/* The cast to text is what the query uses; it may differ from the output. */
+	path = find_coercion_pathway(TEXTOID, getBaseType(source->id_type), COERCION_EXPLICIT, &cast);
 	getTypeOutputInfo(source->id_type, &output, &is_varlena);
 	for (int i = 0; i < ids->norders; i++)
 	{
-		char	   *spelled = OidOutputFunctionCall(output, id_datum(source, ids->order_ids[i]));
+		Datum		id = id_datum(source, ids->order_ids[i]);
+		char	   *spelled;
 
-		/* As the cast to text does, and the output function does not. */
-		if (source->id_type == BPCHAROID)
-		{
-			int			len = strlen(spelled);
-
-			while (len > 0 && spelled[len - 1] == ' ')
-				spelled[--len] = '\0';
-		}
+		if (path == COERCION_PATH_FUNC)
+			spelled = TextDatumGetCString(OidFunctionCall1(cast, id));
+		else
+			spelled = OidOutputFunctionCall(output, id);
 		ids->order_ids[i] = MemoryContextStrdup(ids->context, spelled);
 	}
 }

@@ -104,6 +104,8 @@ typedef struct SourceRead
 
 extern void source_read(Source *source, char **keys, int nkeys, SourceRead *read);
 
+extern bool source_may_have_key(Source *source, const char *key);
+
 /* The keys as an array of their own type, for a plan of the facts. */
 extern Datum source_key_array(Source *source, char **keys, int nkeys);
 

@@ -21,10 +21,11 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/typcache.h"
 
 typedef enum StoredColumnUse
 {
-	IS_KEY,						/* kept as it is written */
+	IS_KEY,						/* an id, kept as it is written */
 	IS_PLAIN,
 	IS_WORDING,					/* blanks around it are cut off, nothing left is NULL */
 	IS_CONSENTS
@@ -52,8 +53,8 @@ static const StoredColumn profile_columns[N_PROFILE_COLUMNS] = {
 
 static const StoredColumn review_columns[N_REVIEW_COLUMNS] = {
 	[REVIEW_ID] = {"review_id", TEXTOID, IS_KEY},
-	[REVIEW_ORDER_ID] = {"order_id", TEXTOID, IS_PLAIN},
-	[REVIEW_CUSTOMER] = {"customer", TEXTOID, IS_PLAIN},
+	[REVIEW_ORDER_ID] = {"order_id", TEXTOID, IS_KEY},
+	[REVIEW_CUSTOMER] = {"customer", TEXTOID, IS_KEY},
 	[REVIEW_SCORE] = {"score", NUMERICOID, IS_PLAIN},
 	[REVIEW_CONTENT] = {"content", TEXTOID, IS_WORDING},
 	[REVIEW_HAPPENED_AT] = {"happened_at", TIMESTAMPTZOID, IS_PLAIN},
@@ -138,7 +139,9 @@ describe(Source *source, const StoredColumn *columns, int ncolumns, Oid *types)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("the facts of source \"%s\" lack the column \"%s\"", source->sync.name, columns[0].name)));
-	if (!OidIsValid(get_array_type(types[0])))
+	/* It is looked up by, many at a time. */
+	if (!OidIsValid(get_array_type(types[0])) ||
+		!OidIsValid(lookup_type_cache(types[0], TYPECACHE_EQ_OPR)->eq_opr))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("\"%s\" cannot be %s", columns[0].name, format_type_be(types[0])),
@@ -218,6 +221,13 @@ compare_keys(const void *a, const void *b)
 	return strcmp(((const StoredFacts *) a)->key, ((const StoredFacts *) b)->key);
 }
 
+/* Ids are kept in indexes, whose entries have a limit. */
+static bool
+is_too_long(Datum id)
+{
+	return VARSIZE_ANY_EXHDR(DatumGetPointer(id)) > MAX_ID_BYTES;
+}
+
 /* The rows of the current SPI result, each to its key. */
 static void
 take_rows(Source *source, char **keys, int nkeys, void *results, int first)
@@ -226,8 +236,8 @@ take_rows(Source *source, char **keys, int nkeys, void *results, int first)
 	SPITupleTable *rows = SPI_tuptable;
 	uint64		nrows = SPI_processed;
 	int			ncolumns;
+	const StoredColumn *columns = columns_of(source->kind, &ncolumns);
 
-	(void) columns_of(source->kind, &ncolumns);
 	for (int i = 0; i < nkeys; i++)
 		facts[i].status = FACTS_ABSENT;
 
@@ -253,6 +263,9 @@ take_rows(Source *source, char **keys, int nkeys, void *results, int first)
 		{
 			found->values[c] = own_copy(rows->vals[r], c + 1, &found->nulls[c]);
 			found->mapped[c] = own_bool(rows->vals[r], ncolumns + c + 1);
+			if (!found->nulls[c] && columns[c].use == IS_KEY && is_too_long(found->values[c]))
+				stored_facts_refuse(found, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+									psprintf("%s has more than %d bytes", columns[c].name, MAX_ID_BYTES));
 		}
 	}
 }
@@ -281,15 +294,17 @@ stored_facts_settle(Source *source, StoredFacts *facts, int n, SyncCounts *count
 {
 	SyncErrors	errors;
 
-	sync_errors_begin(&errors, n);
+	sync_errors_begin(&errors, source->sync.source_id, source->sync.name, source_noun(source), n);
 	for (int i = 0; i < n; i++)
 	{
 		if (facts[i].status == FACTS_FAILED)
+		{
 			sync_errors_add(&errors, facts[i].key, facts[i].sqlstate, facts[i].message);
-		else
-			sync_errors_mended(&errors, facts[i].key);
+			counts->failed++;
+			continue;
+		}
+		sync_errors_mended(&errors, facts[i].key);
+		counts->synced++;
 	}
-	counts->failed += errors.nfailed;
-	counts->synced += n - errors.nfailed;
-	sync_errors_write(&errors, source->sync.source_id, source->sync.name, source_noun(source));
+	sync_errors_write(&errors);
 }

@@ -450,6 +450,20 @@ decide_purchase(SyncBatch *batch, SyncItem *item, SyncCounts *counts)
 	return purchase_from_facts(batch, item);
 }
 
+static Customer *
+owner(SyncBatch *batch, const Purchase *purchase)
+{
+	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
+}
+
+static bool
+has_same_owner(const Purchase *before, const Purchase *after)
+{
+	return before != NULL && after != NULL &&
+		before->shop_id == after->shop_id &&
+		strcmp(before->customer_id, after->customer_id) == 0;
+}
+
 /* ----------
  * Refund orders
  * ----------
@@ -507,20 +521,11 @@ count_unlinked_refunds(SyncBatch *batch)
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
-		Customer   *customer;
 
 		if (is_unlinked_refund(item->before))
-		{
-			customer = customer_find(batch->customers, item->before->shop_id, item->before->customer_id);
-			customer->unlinked_refunds--;
-			customer_touch(customer);
-		}
+			owner(batch, item->before)->unlinked_refunds--;
 		if (is_unlinked_refund(item->after))
-		{
-			customer = customer_find(batch->customers, item->after->shop_id, item->after->customer_id);
-			customer->unlinked_refunds++;
-			customer_touch(customer);
-		}
+			owner(batch, item->after)->unlinked_refunds++;
 	}
 }
 
@@ -672,12 +677,6 @@ settle_refund_orders(SyncBatch *batch)
  * ----------
  */
 
-static Customer *
-owner(SyncBatch *batch, const Purchase *purchase)
-{
-	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
-}
-
 static Accrual
 accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
 {
@@ -780,9 +779,7 @@ post_item(SyncBatch *batch, SyncItem *item)
 {
 	Purchase   *before = item->before;
 	Purchase   *after = item->after;
-	bool		same_owner = before != NULL && after != NULL &&
-		before->shop_id == after->shop_id &&
-		strcmp(before->customer_id, after->customer_id) == 0;
+	bool		same_owner = has_same_owner(before, after);
 	bool		same_purchase;
 
 	if (after != NULL)
@@ -803,15 +800,9 @@ post_item(SyncBatch *batch, SyncItem *item)
 		customer_add_purchase(owner(batch, after), after->state_at[ORDER_PAID], after->value);
 
 	if (before != NULL && purchase_is_unpaid(before))
-	{
 		owner(batch, before)->unpaid_orders--;
-		customer_touch(owner(batch, before));
-	}
 	if (after != NULL && purchase_is_unpaid(after))
-	{
 		owner(batch, after)->unpaid_orders++;
-		customer_touch(owner(batch, after));
-	}
 
 	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
 					   before, after);
@@ -862,7 +853,7 @@ write_sync_errors(SyncBatch *batch)
 {
 	SyncErrors	errors;
 
-	sync_errors_begin(&errors, batch->nitems);
+	sync_errors_begin(&errors, batch->source->source_id, batch->source->name, "order", batch->nitems);
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
@@ -872,7 +863,7 @@ write_sync_errors(SyncBatch *batch)
 		else if (item->had_error)
 			sync_errors_mended(&errors, item->order_id);
 	}
-	sync_errors_write(&errors, batch->source->source_id, batch->source->name, "order");
+	sync_errors_write(&errors);
 }
 
 /* ----------

@@ -5,6 +5,7 @@
 #include "sync_error.h"
 
 #include "own_query.h"
+#include "purchase.h"
 
 #include "utils/builtins.h"
 
@@ -23,8 +24,11 @@ static OwnQuery clear_errors = {
 };
 
 void
-sync_errors_begin(SyncErrors *errors, int n)
+sync_errors_begin(SyncErrors *errors, int32 source_id, const char *name, const char *noun, int n)
 {
+	errors->source_id = source_id;
+	errors->name = name;
+	errors->noun = noun;
 	errors->failed = (char **) palloc(Max(n, 1) * sizeof(char *));
 	errors->sqlstates = (char **) palloc(Max(n, 1) * sizeof(char *));
 	errors->messages = (char **) palloc(Max(n, 1) * sizeof(char *));
@@ -36,6 +40,15 @@ sync_errors_begin(SyncErrors *errors, int n)
 void
 sync_errors_add(SyncErrors *errors, char *key, char *sqlstate, char *message)
 {
+	if (strlen(key) > MAX_ID_BYTES)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("%s %s of source \"%s\" could not be synced, nor remembered: its id has %zu bytes, at most %d are kept",
+						strcmp(errors->noun, "order") == 0 ? "an" : "a", errors->noun,
+						errors->name, strlen(key), MAX_ID_BYTES)));
+		return;
+	}
 	errors->failed[errors->nfailed] = key;
 	errors->sqlstates[errors->nfailed] = sqlstate;
 	errors->messages[errors->nfailed++] = message;
@@ -48,11 +61,11 @@ sync_errors_mended(SyncErrors *errors, char *key)
 }
 
 void
-sync_errors_write(SyncErrors *errors, int32 source_id, const char *name, const char *noun)
+sync_errors_write(SyncErrors *errors)
 {
 	Datum		args[4];
 
-	args[0] = Int32GetDatum(source_id);
+	args[0] = Int32GetDatum(errors->source_id);
 	if (errors->nfailed > 0)
 	{
 		args[1] = own_text_array(errors->failed, errors->nfailed);
@@ -63,12 +76,13 @@ sync_errors_write(SyncErrors *errors, int32 source_id, const char *name, const c
 				(errcode(ERRCODE_WARNING),
 				 errors->nfailed == 1 ?
 				 errmsg("%s \"%s\" of source \"%s\" could not be synced: %s",
-						noun, errors->failed[0], name, errors->messages[0]) :
+						errors->noun, errors->failed[0], errors->name, errors->messages[0]) :
 				 errmsg("%d %ss of source \"%s\" could not be synced, the first being \"%s\": %s",
-						errors->nfailed, noun, name, errors->failed[0], errors->messages[0]),
+						errors->nfailed, errors->noun, errors->name, errors->failed[0],
+						errors->messages[0]),
 				 errdetail("What was written to the shop's tables stands; what is due is remembered in retention.sync_error."),
 				 errhint("Mend the cause, then: SELECT retention.resync(%s).",
-						 quote_literal_cstr(name))));
+						 quote_literal_cstr(errors->name))));
 	}
 	if (errors->nmended > 0)
 	{

@@ -9,6 +9,9 @@
 
 typedef struct SyncErrors
 {
+	int32		source_id;
+	const char *name;			/* the source's */
+	const char *noun;			/* what failed: order, customer, review */
 	char	  **failed;
 	char	  **sqlstates;
 	char	  **messages;
@@ -18,12 +21,12 @@ typedef struct SyncErrors
 } SyncErrors;
 
 /* With room for n keys. */
-extern void sync_errors_begin(SyncErrors *errors, int n);
+extern void sync_errors_begin(SyncErrors *errors, int32 source_id, const char *name,
+							  const char *noun, int n);
 extern void sync_errors_add(SyncErrors *errors, char *key, char *sqlstate, char *message);
 extern void sync_errors_mended(SyncErrors *errors, char *key);
 
-/* Writes them, and warns of those that failed; noun says what they are. */
-extern void sync_errors_write(SyncErrors *errors, int32 source_id, const char *name,
-							  const char *noun);
+/* Writes them, and warns of those that failed. */
+extern void sync_errors_write(SyncErrors *errors);
 
 #endif							/* RETENTION_SYNC_ERROR_H */

@@ -237,7 +237,21 @@ prepare_path(Watch *watch, Oid relid)
 	SPIPlanPtr	plan;
 
 	if (is_query(watch->order_id))
+	{
+		SPIPlanPtr	probe;
+
 		lateral = watch->order_id;
+		probe = SPI_prepare(psprintf("SELECT w.* FROM pg_catalog.unnest($1) AS %s"
+									 " CROSS JOIN LATERAL (%s\n) AS w", alias, lateral),
+							1, &row_array);
+		if (probe == NULL)
+			elog(ERROR, "could not prepare a watch: %s", SPI_result_code_string(SPI_result));
+		if (((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(probe)))->resultDesc->natts != 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("subquery must return only one column")));
+		SPI_freeplan(probe);
+	}
 	else
 	{
 		SPIPlanPtr	probe;
@@ -426,7 +440,7 @@ drain_source(PendingSource *waiting, SourceKind kind)
 		return;
 
 	if (source->truncated)
-		resync_recorded(source, &counts);
+		resync_recorded(source, order_ids, norders, &counts);
 	else
 		source_sync(source, order_ids, norders, &counts);
 }

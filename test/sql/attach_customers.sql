@@ -54,6 +54,7 @@ CREATE VIEW shop.consents AS
 
 -- Attaching makes no profile; backfill does, and again changes nothing.
 SELECT * FROM shop.profiles;
+SET client_min_messages = warning;
 CALL retention.backfill('shop.customers');
 SELECT * FROM shop.profiles;
 SELECT * FROM shop.consents;
@@ -61,6 +62,7 @@ SELECT source, total_orders, done_orders, failed_orders, percent FROM retention.
 CREATE TEMP TABLE before AS SELECT xmin::text AS version, customer_id FROM retention.customer;
 CALL retention.backfill('shop.customers');
 SELECT count(*) FROM retention.customer c JOIN before b ON b.version = c.xmin::text AND b.customer_id = c.customer_id;
+RESET client_min_messages;
 DROP TABLE before;
 -- A customer has a row of statistics too, whichever was first.
 SELECT customer_id, purchases, spent FROM retention.customer_stats ORDER BY 1;
@@ -167,12 +169,13 @@ SELECT retention.detach('shop.orders (customers)'), retention.detach('shop.order
 -- Many at once, in one pass.
 SELECT retention.attach_customers('shop.customers', customer => 'id', name => '"fullName"');
 INSERT INTO shop.customers (id, "fullName") SELECT i, 'Customer ' || i FROM generate_series(1001, 3500) AS i;
-SELECT count(*), count(*) FILTER (WHERE name = 'Customer ' || customer_id) FROM retention.customer WHERE customer_id > '1';
+SELECT count(*), count(*) FILTER (WHERE name = 'Customer ' || customer_id) FROM retention.customer WHERE name LIKE 'Customer %';
 TRUNCATE shop.customers;
 SELECT count(*) FROM retention.customer;
 SELECT retention.detach('shop.customers');
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'shop.customers'::regclass;
 
+SET client_min_messages = warning;
 DROP SCHEMA shop CASCADE;
 DROP ROLE regress_shop;
 \set ECHO none
