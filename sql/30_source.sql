@@ -4,7 +4,7 @@
 
 CREATE TABLE retention.source (
 	source_id integer PRIMARY KEY CHECK (source_id > 0),
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	name text NOT NULL UNIQUE,
 	kind text NOT NULL DEFAULT 'orders' CHECK (kind IN ('orders', 'customers', 'reviews', 'lines', 'events')),
 	facts text NOT NULL,
@@ -35,7 +35,7 @@ COMMENT ON COLUMN retention.source.truncated_at IS 'When a watched table was tru
 
 CREATE TABLE retention.watch (
 	watch_id integer PRIMARY KEY CHECK (watch_id > 0),
-	source_id integer NOT NULL REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer NOT NULL,
 	relation regclass NOT NULL,
 	order_id text NOT NULL,
 	UNIQUE (source_id, relation, order_id)
@@ -62,7 +62,7 @@ CREATE TRIGGER invalidate_cache
 -- ---------------------------------------------------------------------------
 
 CREATE TABLE retention.sync_error (
-	source_id integer NOT NULL REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer NOT NULL,
 	order_id text COLLATE "C" NOT NULL,
 	sqlstate text NOT NULL,
 	message text NOT NULL,
@@ -88,7 +88,7 @@ COMMENT ON COLUMN retention.sync_error.attempts IS 'How many times it failed';
 -- ---------------------------------------------------------------------------
 
 CREATE TABLE retention.backfill_progress (
-	source_id integer PRIMARY KEY REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer PRIMARY KEY,
 	total_orders bigint NOT NULL,
 	done_orders bigint NOT NULL DEFAULT 0,
 	without_customer bigint NOT NULL DEFAULT 0,
@@ -115,7 +115,7 @@ COMMENT ON COLUMN retention.backfill_progress.finished_at IS 'Wall-clock time of
 -- One row a batch, its orders as an array: ten million orders are a thousand
 -- rows, and an interrupted backfill goes on with those that are left.
 CREATE TABLE retention.backfill_batch (
-	source_id integer NOT NULL REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer NOT NULL,
 	batch_no integer NOT NULL,
 	order_ids text[] NOT NULL,
 	PRIMARY KEY (source_id, batch_no)

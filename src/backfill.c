@@ -250,7 +250,7 @@ backfill_step(PG_FUNCTION_ARGS)
 	int32		source_id = PG_GETARG_INT32(0);
 	OwnContext	saved;
 	Source	   *source;
-	SyncCounts	counts = {0};
+	SyncCounts	counts = {.baseline = true};
 	Datum		args[3];
 	Datum	   *elements;
 	char	  **order_ids;

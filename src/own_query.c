@@ -76,7 +76,7 @@ own_planner_begin(void)
 	set_for_now("enable_bitmapscan", "off");
 	set_for_now("enable_material", "off");
 
-	/* What is switched off counts as dear where there is no other way. */
+	/* What is switched off counts as dear, and what is dear would be compiled. */
 	set_for_now("jit", "off");
 	return guc_level;
 }

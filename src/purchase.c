@@ -120,7 +120,7 @@ purchase_net(const Purchase *purchase)
 
 /*
  * An order is a purchase once it is paid and as long as it is not wholly
- * refunded; a free order that was never refunded is one too.
+ * refunded; a free order is one too, until it is closed.
  */
 void
 purchase_set_value(Purchase *purchase)
@@ -130,7 +130,7 @@ purchase_set_value(Purchase *purchase)
 	purchase->value = NULL;
 	if (purchase->is_refund || purchase->state_at[ORDER_PAID] == NO_TIME)
 		return;
-	if (is_positive(refunded) &&
+	if ((is_positive(refunded) || purchase->state_at[ORDER_CLOSED] != NO_TIME) &&
 		DatumGetBool(DirectFunctionCall2(numeric_ge, NumericGetDatum(refunded),
 										 NumericGetDatum(purchase->paid))))
 		return;

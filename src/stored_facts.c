@@ -294,7 +294,7 @@ stored_facts_settle(Source *source, StoredFacts *facts, int n, SyncCounts *count
 {
 	SyncErrors	errors;
 
-	sync_errors_begin(&errors, source->sync.source_id, source->sync.name, source_noun(source), n);
+	sync_errors_begin(&errors, &source->sync, source_noun(source), n);
 	for (int i = 0; i < n; i++)
 	{
 		if (facts[i].status == FACTS_FAILED)

@@ -77,6 +77,7 @@ typedef struct SyncBatch
 {
 	SyncSource *source;
 	TimestampTz now;
+	TimestampTz first_seen_at;	/* of states undated in an order not recorded */
 	uint64		completions;	/* transactions ended when the facts were read */
 	SyncItem   *items;
 	int			nitems;
@@ -291,10 +292,25 @@ convert(Numeric amount, const OrderFacts *facts)
 											   Int32GetDatum(Max(decimals, 2))));
 }
 
+/*
+ * What an order from before the attachment does not date happened then: dated
+ * by the backfill it would earn points and call for messages as if new.
+ */
+static TimestampTz
+before_attachment(const SyncSource *source)
+{
+	TimestampTz at = source->attached_at - 1;
+	TimestampTz within_second = at % USECS_PER_SEC;
+
+	return at - (within_second >= 0 ? within_second : within_second + USECS_PER_SEC);
+}
+
 /* When each state was reached; what the shop does not date is dated when first seen. */
 static void
 set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Purchase *after)
 {
+	TimestampTz first_seen_at = before != NULL ? batch->now : batch->first_seen_at;
+
 	for (int i = 0; i < N_ORDER_STATES; i++)
 	{
 		after->state_at[i] = NO_TIME;
@@ -305,7 +321,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (before != NULL && before->state_at[i] != NO_TIME)
 			after->state_at[i] = before->state_at[i];
 		else
-			after->state_at[i] = batch->now;
+			after->state_at[i] = first_seen_at;
 	}
 
 	/* An order that is there was placed, also where the shop does not say when. */
@@ -316,7 +332,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (after->state_at[ORDER_PAID] != NO_TIME)
 			after->state_at[ORDER_PLACED] = after->state_at[ORDER_PAID];
 		else
-			after->state_at[ORDER_PLACED] = batch->now;
+			after->state_at[ORDER_PLACED] = first_seen_at;
 	}
 }
 
@@ -853,7 +869,7 @@ write_sync_errors(SyncBatch *batch)
 {
 	SyncErrors	errors;
 
-	sync_errors_begin(&errors, batch->source->source_id, batch->source->name, "order", batch->nitems);
+	sync_errors_begin(&errors, batch->source, "order", batch->nitems);
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
@@ -879,6 +895,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
 	batch.now = retention_clock_now();
+	batch.first_seen_at = counts->baseline ? before_attachment(source) : batch.now;
 	batch.capacity = norders + 8;
 	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
 	for (int i = 0; i < norders; i++)

@@ -5,7 +5,7 @@
 #include "sync_error.h"
 
 #include "own_query.h"
-#include "purchase.h"
+#include "shop.h"
 
 #include "utils/builtins.h"
 
@@ -24,10 +24,9 @@ static OwnQuery clear_errors = {
 };
 
 void
-sync_errors_begin(SyncErrors *errors, int32 source_id, const char *name, const char *noun, int n)
+sync_errors_begin(SyncErrors *errors, const SyncSource *source, const char *noun, int n)
 {
-	errors->source_id = source_id;
-	errors->name = name;
+	errors->source = source;
 	errors->noun = noun;
 	errors->failed = (char **) palloc(Max(n, 1) * sizeof(char *));
 	errors->sqlstates = (char **) palloc(Max(n, 1) * sizeof(char *));
@@ -46,7 +45,7 @@ sync_errors_add(SyncErrors *errors, char *key, char *sqlstate, char *message)
 				(errcode(ERRCODE_WARNING),
 				 errmsg("%s %s of source \"%s\" could not be synced, nor remembered: its id has %zu bytes, at most %d are kept",
 						strcmp(errors->noun, "order") == 0 ? "an" : "a", errors->noun,
-						errors->name, strlen(key), MAX_ID_BYTES)));
+						errors->source->name, strlen(key), MAX_ID_BYTES)));
 		return;
 	}
 	errors->failed[errors->nfailed] = key;
@@ -63,9 +62,23 @@ sync_errors_mended(SyncErrors *errors, char *key)
 void
 sync_errors_write(SyncErrors *errors)
 {
+	const char *name = errors->source->name;
 	Datum		args[4];
 
-	args[0] = Int32GetDatum(errors->source_id);
+	if (errors->nfailed > 0 && shop_settings(errors->source->shop_id)->raise_errors)
+	{
+		const char *sqlstate = errors->sqlstates[0];
+
+		ereport(ERROR,
+				(errcode(MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
+									   sqlstate[3], sqlstate[4])),
+				 errmsg("%s \"%s\" of source \"%s\" could not be synced: %s",
+						errors->noun, errors->failed[0], name, errors->messages[0]),
+				 errhint("The shop's on_error is 'raise'; with 'warn' the write goes through and the %s is remembered in retention.sync_error.",
+						 errors->noun)));
+	}
+
+	args[0] = Int32GetDatum(errors->source->source_id);
 	if (errors->nfailed > 0)
 	{
 		args[1] = own_text_array(errors->failed, errors->nfailed);
@@ -76,13 +89,13 @@ sync_errors_write(SyncErrors *errors)
 				(errcode(ERRCODE_WARNING),
 				 errors->nfailed == 1 ?
 				 errmsg("%s \"%s\" of source \"%s\" could not be synced: %s",
-						errors->noun, errors->failed[0], errors->name, errors->messages[0]) :
+						errors->noun, errors->failed[0], name, errors->messages[0]) :
 				 errmsg("%d %ss of source \"%s\" could not be synced, the first being \"%s\": %s",
-						errors->nfailed, errors->noun, errors->name, errors->failed[0],
+						errors->nfailed, errors->noun, name, errors->failed[0],
 						errors->messages[0]),
 				 errdetail("What was written to the shop's tables stands; what is due is remembered in retention.sync_error."),
 				 errhint("Mend the cause, then: SELECT retention.resync(%s).",
-						 quote_literal_cstr(errors->name))));
+						 quote_literal_cstr(name))));
 	}
 	if (errors->nmended > 0)
 	{

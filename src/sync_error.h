@@ -7,10 +7,11 @@
 
 #include "postgres.h"
 
+#include "sync.h"
+
 typedef struct SyncErrors
 {
-	int32		source_id;
-	const char *name;			/* the source's */
+	const SyncSource *source;
 	const char *noun;			/* what failed: order, customer, review */
 	char	  **failed;
 	char	  **sqlstates;
@@ -21,12 +22,12 @@ typedef struct SyncErrors
 } SyncErrors;
 
 /* With room for n keys. */
-extern void sync_errors_begin(SyncErrors *errors, int32 source_id, const char *name,
+extern void sync_errors_begin(SyncErrors *errors, const SyncSource *source,
 							  const char *noun, int n);
 extern void sync_errors_add(SyncErrors *errors, char *key, char *sqlstate, char *message);
 extern void sync_errors_mended(SyncErrors *errors, char *key);
 
-/* Writes them, and warns of those that failed. */
+/* Writes them and warns of those that failed, or raises where the shop wants that. */
 extern void sync_errors_write(SyncErrors *errors);
 
 #endif							/* RETENTION_SYNC_ERROR_H */

@@ -506,12 +506,36 @@ trigger_watch_id(TriggerData *trigdata)
 	return pg_strtoint32(trigdata->tg_trigger->tgargs[0]);
 }
 
+/*
+ * Whether a value's output is its cast to text, so that no query is needed;
+ * but for the blanks that char(n) adds.
+ */
+static bool
+output_is_id(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case UUIDOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
 static void
 note_row(Watch *watch, Relation rel, TupleTableSlot *slot, bool is_new)
 {
 	int			attnum = watch->column ? SPI_fnumber(RelationGetDescr(rel), watch->column) : 0;
+	Oid			type = attnum > 0 ? TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid : InvalidOid;
 
-	if (attnum > 0)
+	if (attnum > 0 && output_is_id(type))
 	{
 		bool		isnull;
 		Datum		value = slot_getattr(slot, attnum, &isnull);
@@ -521,9 +545,10 @@ note_row(Watch *watch, Relation rel, TupleTableSlot *slot, bool is_new)
 
 		if (isnull)
 			return;
-		getTypeOutputInfo(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid,
-						  &output, &is_varlena);
+		getTypeOutputInfo(type, &output, &is_varlena);
 		order_id = OidOutputFunctionCall(output, value);
+		if (getBaseType(type) == BPCHAROID)
+			order_id[bpchartruelen(order_id, strlen(order_id))] = '\0';
 		add_order(watch->source_id, order_id);
 		pfree(order_id);
 	}

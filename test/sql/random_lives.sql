@@ -570,6 +570,37 @@ CALL live('default', 0.3, 500);
 CALL live('week', 0.3, 500);
 SELECT * FROM faults();
 
+-- A long history is taken away from its end, wholly, and given back.
+CREATE PROCEDURE move(old text, new text, share numeric) LANGUAGE plpgsql AS $$
+DECLARE
+	what text;
+	ids bigint[];
+BEGIN
+	FOR what IN SELECT shop FROM variant ORDER BY shop_id LOOP
+		WITH moved AS (
+			UPDATE orders AS o
+			SET customer = new
+			FROM (
+				SELECT id, percent_rank() OVER (ORDER BY paid_at DESC NULLS FIRST) AS place
+				FROM orders
+				WHERE shop = what AND customer = old
+			) AS p
+			WHERE o.shop = what AND o.id = p.id AND p.place <= share
+			RETURNING o.id
+		)
+		SELECT array_agg(id) INTO ids FROM moved;
+		PERFORM note(what, ids);
+		COMMIT;
+	END LOOP;
+END
+$$;
+CALL move('1', 'heir', 0.8);
+SELECT * FROM faults();
+CALL move('1', 'heir', 1);
+SELECT * FROM faults();
+CALL move('heir', '1', 1);
+SELECT * FROM faults();
+
 -- The lives were many, and reached what they are to test.
 SELECT
 	count(*) > 3000 AS orders,
