@@ -559,7 +559,7 @@ CREATE FUNCTION retention.backfill_line(source_id integer)
 BEGIN ATOMIC
 	SELECT format(
 		'%s%% (%s of %s %s), %s %s a second%s%s',
-		b.percent,
+		trunc(b.percent),
 		b.done_orders,
 		b.total_orders,
 		s.kind,

@@ -295,31 +295,43 @@ backfill_step(PG_FUNCTION_ARGS)
  * ----------
  */
 
+/* As the extension's owner: who may call backfill() may not call its parts. */
 static int64
 call_bigint(const char *sql, int nargs, Oid *argtypes, Datum *args, const char *nulls)
 {
+	OwnContext	saved;
 	bool		isnull;
 
+	own_begin(&saved);
 	if (SPI_execute_with_args(sql, nargs, argtypes, args, nulls, false, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "\"%s\" failed", sql);
+	own_end(&saved);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* From the view, so that all who look see the same figures. */
+/*
+ * Say how far it is, unless that was the last thing said.  From the view, so
+ * that all who look see the same figures.
+ */
 static void
-report_progress(const char *name, int32 source_id)
+report_progress(const char *name, int32 source_id, char **said)
 {
 	Oid			argtype = INT4OID;
 	Datum		arg = Int32GetDatum(source_id);
+	OwnContext	saved;
 	char	   *line;
 
+	own_begin(&saved);
 	if (SPI_execute_with_args("SELECT retention.backfill_line($1)", 1, &argtype, &arg, NULL,
 							  true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		return;
+		elog(ERROR, "could not read the progress of a backfill");
+	own_end(&saved);
 	line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (line != NULL)
-		ereport(NOTICE, (errmsg("backfill of %s: %s", name, line)));
+	if (line == NULL || (*said != NULL && strcmp(*said, line) == 0))
+		return;
+	ereport(NOTICE, (errmsg("backfill of %s: %s", name, line)));
+	*said = MemoryContextStrdup(PortalContext, line);
 }
 
 /*
@@ -335,6 +347,7 @@ backfill(PG_FUNCTION_ARGS)
 	Source	   *source;
 	int32		source_id;
 	char	   *name;
+	char	   *said = NULL;
 	int32		batch_size;
 	TimestampTz reported;
 	int			interval = PROGRESS_FIRST;
@@ -393,12 +406,12 @@ backfill(PG_FUNCTION_ARGS)
 			SPI_commit();
 		if (TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), interval))
 		{
-			report_progress(name, source_id);
+			report_progress(name, source_id, &said);
 			reported = GetCurrentTimestamp();
 			interval = Min(interval * 2, PROGRESS_LAST);
 		}
 	}
-	report_progress(name, source_id);
+	report_progress(name, source_id, &said);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

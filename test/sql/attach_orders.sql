@@ -102,9 +102,9 @@ INSERT INTO "My Shop"."Order" VALUES (1, $$O'Hara "x" {y} \z$$, 10, '2024-05-01 
 SELECT source, order_id, customer_id, value FROM attach_orders.recorded WHERE source LIKE '%My Shop%';
 SELECT retention.points_balance($$O'Hara "x" {y} \z$$);
 SELECT retention.resync('"My Shop"."Order"', '1');
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('"My Shop"."Order"');
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT retention.detach('"My Shop"."Order"');
 DROP SCHEMA "My Shop" CASCADE;
 

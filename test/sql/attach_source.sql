@@ -222,9 +222,9 @@ DELETE FROM retention.sync_error;
 
 SELECT pg_temp.recorded() AS before \gset
 SELECT retention.resync('web shop', everything => true);
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('web shop');
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT pg_temp.recorded() = :'before' AS unchanged;
 SELECT * FROM wrong;
 

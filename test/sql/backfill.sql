@@ -34,9 +34,9 @@ SELECT count(*) FROM retention.purchase;
 -- A baseline: statistics, no points, no messages
 -- ---------------------------------------------------------------------------
 
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('backfill.orders', batch => 100);
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT total_orders, done_orders, without_customer, failed_orders, percent, finished_at IS NOT NULL AS finished FROM retention.backfills;
 SELECT order_id, message FROM retention.sync_error;
 -- What is kept equals plain SQL over the shop's table.
@@ -53,9 +53,9 @@ SELECT * FROM wrong;
 DELETE FROM backfill.orders WHERE id = 102;
 SELECT retention.resync('backfill.orders');
 SELECT pg_temp.recorded() AS before \gset
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('backfill.orders', batch => 7);
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT pg_temp.recorded() = :'before' AS unchanged;
 SELECT retention.resync('backfill.orders', everything => true);
 SELECT pg_temp.recorded() = :'before' AS unchanged;
@@ -77,14 +77,14 @@ INSERT INTO backfill.dated VALUES
 	(2, 'dated', 20, '2023-12-31 12:00+00', '2024-01-01 00:00+00'),
 	(3, 'dated', 40, '2024-04-30 12:00+00', NULL);
 SELECT retention.attach_orders('backfill.dated', 'id', 'customer', 'total', paid_at => 'paid_at', completed_at => 'done_at');
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('backfill.dated');
 SELECT retention.points_balance('dated');
 CALL retention.backfill('backfill.dated', points => true, points_from => '2024-01-01 00:00+00');
 SELECT retention.points_balance('dated');
 -- ... or for all there ever were.
 CALL retention.backfill('backfill.dated', points => true);
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT retention.points_balance('dated');
 SELECT order_id, kind, points, effective_at FROM retention.points_entry WHERE customer_id = 'dated' ORDER BY entry_no;
 -- Order 3, completed after the attachment, needs no asking.
@@ -96,14 +96,14 @@ SELECT count(*) FROM retention.care_message;
 CREATE TABLE backfill.flags (id integer PRIMARY KEY, customer text, total numeric, is_paid boolean);
 INSERT INTO backfill.flags VALUES (1, 'flags', 10, true), (2, 'flags', 10, false);
 SELECT retention.attach_orders('backfill.flags', 'id', 'customer', 'total', paid_in_full => 'is_paid', completed => 'is_paid');
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('backfill.flags');
 SELECT order_id, placed_at, paid_at, accrued_points FROM retention.purchase WHERE customer_id = 'flags' ORDER BY 1;
 -- Paid from now on, an order does.
 UPDATE backfill.flags SET is_paid = true WHERE id = 2;
 SELECT order_id, placed_at, paid_at, accrued_points FROM retention.purchase WHERE customer_id = 'flags' ORDER BY 1;
 CALL retention.backfill('backfill.flags', points => true);
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT retention.points_balance('flags');
 
 -- ---------------------------------------------------------------------------
@@ -120,26 +120,22 @@ SELECT total_orders, done_orders, percent, finished_at IS NOT NULL AS finished F
 DELETE FROM backfill.resumed WHERE id = 10;
 INSERT INTO backfill.resumed VALUES (11, 'r1', 1.0, true);
 UPDATE backfill.resumed SET total = 5 WHERE id = 9;
-\set VERBOSITY sqlstate
-CALL retention.backfill(:'name', batch => 2);
-\set VERBOSITY default
+\setenv PGDATABASE :DBNAME
+\setenv BACKFILLED :name
+\! psql -X -q -c "CALL retention.backfill('$BACKFILLED', batch => 2)" 2>&1 | grep -v '^NOTICE:  backfill of'
 SELECT total_orders, done_orders, percent, finished_at IS NOT NULL AS finished FROM retention.backfills WHERE source = :'name';
 SELECT customer_id, purchases, spent FROM retention.customer_stats WHERE customer_id LIKE 'r%' ORDER BY 1;
 SELECT count(*) FROM retention.backfill_batch;
 
 -- Inside a transaction block it does the same in one piece, and says so.
-BEGIN;
-\set VERBOSITY sqlstate
-CALL retention.backfill(:'name');
-\set VERBOSITY default
-ROLLBACK;
+\! psql -X -q -1 -c "CALL retention.backfill('$BACKFILLED')" 2>&1 | grep -v '^NOTICE:  backfill of'
 
 -- Nothing there at all.
 CREATE TABLE backfill.empty (id integer PRIMARY KEY, customer text, total numeric, is_paid boolean);
 SELECT retention.attach_orders('backfill.empty', 'id', 'customer', 'total', paid_in_full => 'is_paid', completed => 'is_paid');
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('backfill.empty');
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT total_orders, percent, finished_at IS NOT NULL AS finished FROM retention.backfills WHERE source = 'backfill.empty';
 
 -- ---------------------------------------------------------------------------
@@ -152,9 +148,9 @@ UPDATE backfill.dated SET total = 1 WHERE id = 3;
 SELECT retention.points_balance('dated');
 SELECT retention.attach_orders('backfill.dated', 'id', 'customer', 'total', paid_at => 'paid_at', completed_at => 'done_at', on_delete => 'reverse');
 SELECT retention.points_balance('dated');
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('backfill.dated');
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT retention.points_balance('dated');
 DELETE FROM backfill.dated;
 SELECT retention.points_balance('dated');

@@ -159,7 +159,8 @@ BEGIN
 	END LOOP;
 
 	UPDATE expected AS e
-	SET value = CASE WHEN NOT is_refund AND paid_at IS NOT NULL AND NOT (refunded + by_orders > 0 AND refunded + by_orders >= paid) THEN net(e) END,
+	SET value = CASE WHEN NOT is_refund AND paid_at IS NOT NULL
+			AND NOT ((refunded + by_orders > 0 OR closed_at IS NOT NULL) AND refunded + by_orders >= paid) THEN net(e) END,
 		accrues_at = CASE WHEN v.accrue_on = 'paid' THEN e.paid_at ELSE completion(v, e.completed_at, e.paid_at) END
 	FROM variant AS v
 	WHERE v.shop = e.shop;
@@ -594,7 +595,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-CALL move('1', 'heir', 0.8);
+CALL move('1', 'heir', 0.9);
 SELECT * FROM faults();
 CALL move('1', 'heir', 1);
 SELECT * FROM faults();

@@ -95,9 +95,9 @@ SELECT retention.enable_rule('unpaid_reminder');
 CREATE TABLE unpaid_reminder.old (LIKE unpaid_reminder.orders INCLUDING ALL);
 INSERT INTO unpaid_reminder.old VALUES (30, 'f', 1, '2024-05-02 11:59+00');
 SELECT retention.attach_orders('unpaid_reminder.old', 'id', 'customer', 'total', placed_at => 'placed_at', paid_at => 'paid_at', completed_at => 'paid_at');
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('unpaid_reminder.old', points => true);
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT count(*) FROM unpaid_reminder.messages WHERE customer_id = 'f';
 SELECT unpaid_orders FROM retention.customer_stats WHERE customer_id = 'f';
 -- Nor an order without a time of placing that was there before.
@@ -105,9 +105,9 @@ CREATE TABLE unpaid_reminder.undated (id integer PRIMARY KEY, customer text, tot
 INSERT INTO unpaid_reminder.undated VALUES (40, 'g', 1);
 SELECT retention.attach_orders('unpaid_reminder.undated', 'id', 'customer', 'total', paid_at => 'paid_at', completed_at => 'paid_at');
 SET retention.clock = '2024-05-02 12:05+00';
-\set VERBOSITY sqlstate
+SET client_min_messages = warning;
 CALL retention.backfill('unpaid_reminder.undated');
-\set VERBOSITY default
+RESET client_min_messages;
 SELECT count(*) FROM unpaid_reminder.messages WHERE customer_id = 'g';
 INSERT INTO unpaid_reminder.undated VALUES (41, 'g', 1);
 SELECT order_id, due_at FROM unpaid_reminder.messages WHERE customer_id = 'g';
