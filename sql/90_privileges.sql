@@ -52,5 +52,7 @@ GRANT EXECUTE ON FUNCTION
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
-	retention.record_feedback(text, text, text, numeric, text, text, timestamptz, text)
+	retention.record_feedback(text, text, text, numeric, text, text, timestamptz, text),
+	retention.forget_customer(text, text),
+	retention.forget_customer(anynonarray, text)
 TO retention_operator;

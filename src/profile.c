@@ -12,6 +12,8 @@
  * otherwise any change of a customer's row would undo an opt-out that came by
  * another way.  What the shop says first never overrules a decision that is
  * there, unless it is a refusal.
+ *
+ * A customer who was forgotten stays so.
  */
 #include "profile.h"
 
@@ -61,14 +63,15 @@ static OwnQuery write_profiles = {
 	SET_COLUMN("joined_at", "7") ", "
 	SET_COLUMN("consents", "8") ", "
 	SET_COLUMN("attributes", "9")
-	" WHERE " COLUMN_DIFFERS("name", "2")
+	" WHERE c.forgotten_at IS NULL"
+	" AND (" COLUMN_DIFFERS("name", "2")
 	" OR " COLUMN_DIFFERS("nickname", "3")
 	" OR " COLUMN_DIFFERS("birthday", "4")
 	" OR " COLUMN_DIFFERS("phone", "5")
 	" OR " COLUMN_DIFFERS("email", "6")
 	" OR " COLUMN_DIFFERS("joined_at", "7")
 	" OR " COLUMN_DIFFERS("consents", "8")
-	" OR " COLUMN_DIFFERS("attributes", "9"),
+	" OR " COLUMN_DIFFERS("attributes", "9") ")",
 	2, {"retention.customer[]", "bool[]"}
 };
 
@@ -84,7 +87,8 @@ static OwnQuery write_consents = {
 	" LEFT JOIN retention.customer_consent d"
 	" ON d.shop_id = u.shop_id AND d.customer_id = u.customer_id"
 	" AND d.channel = split_part(said.key, '.', 1) AND d.purpose = split_part(said.key, '.', 2)"
-	" WHERE CASE WHEN c.consents ? said.key THEN c.consents ->> said.key <> said.value"
+	" WHERE c.forgotten_at IS NULL"
+	" AND CASE WHEN c.consents ? said.key THEN c.consents ->> said.key <> said.value"
 	" ELSE d.granted IS NULL OR said.value = 'false' END"
 	" ON CONFLICT (shop_id, customer_id, channel, purpose) DO UPDATE"
 	" SET granted = EXCLUDED.granted, decided_at = EXCLUDED.decided_at, how = EXCLUDED.how"
