@@ -251,10 +251,12 @@ warn_of_scans(Source *source, PlannedStmt *stmt, Plan *plan)
 		ReleaseSysCache(tuple);
 		if (rows >= LARGE_TABLE_ROWS)
 			ereport(WARNING,
-					(errmsg("finding one order of source \"%s\" reads all of table \"%s\", about %.0f rows",
-							source->sync.name, get_rel_name(relid), rows),
-					 errdetail("Every order placed or changed will take that long."),
-					 errhint("Create an index on what the order's id is looked up by.")));
+					(errmsg("finding one %s of source \"%s\" reads all of table \"%s\", about %.0f rows",
+							source_noun(source), source->sync.name, get_rel_name(relid), rows),
+					 source->kind == SOURCE_ORDERS ?
+					 errdetail("Every order placed or changed will take that long.") :
+					 errdetail("Each time that one is looked up will take that long."),
+					 errhint("Create an index on what the %s's id is looked up by.", source_noun(source))));
 		return;
 	}
 	if (IsA(plan, Append))
@@ -278,6 +280,8 @@ examine_plan(Source *source, void *arg)
 	ListCell   *lc;
 
 	source_prepare_facts(source, NULL);
+	if (source->kind == SOURCE_EVENTS)
+		return;					/* read by time, not by key */
 	guc_level = own_planner_begin();
 	plan = SPI_plan_get_cached_plan(source->plan_one);
 	own_planner_end(guc_level);

@@ -9,7 +9,6 @@
  */
 #include "source.h"
 
-#include "facts.h"
 #include "own_query.h"
 #include "retention.h"
 #include "shop.h"
@@ -111,13 +110,10 @@ static void
 open_listing(Source *source, void *arg)
 {
 	Listing    *listing = (Listing *) arg;
-	FactsColumns columns;
-	SPIPlanPtr	plan;
+	SPIPlanPtr	plan = SPI_prepare(source_list_query(source), 0, NULL);
 
-	facts_describe(source->facts, &columns);
-	plan = SPI_prepare(facts_list_query(source->facts, &columns), 0, NULL);
 	if (plan == NULL)
-		elog(ERROR, "could not list the orders of source \"%s\": %s", source->sync.name,
+		elog(ERROR, "could not list the rows of source \"%s\": %s", source->sync.name,
 			 SPI_result_code_string(SPI_result));
 	listing->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 }
@@ -378,6 +374,7 @@ backfill(PG_FUNCTION_ARGS)
 	points = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 
 	source = source_find_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	source_check_synced(source);
 	source_id = source->sync.source_id;
 	name = MemoryContextStrdup(PortalContext, source->sync.name);
 

@@ -382,6 +382,12 @@ read_money(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 		check_money(result, FACT_REFUNDED, facts->refunded);
 }
 
+bool
+facts_time_is_usable(TimestampTz at)
+{
+	return at >= FIRST_TIME && at < TIME_LIMIT;
+}
+
 static bool
 read_states(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 {
@@ -395,7 +401,7 @@ read_states(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 
 		(void) SPI_getbinval(tuple, SPI_tuptable->tupdesc, WRAPPED(FACT_STATE_AT + s), &isnull);
 		at = own_time(tuple, WRAPPED(FACT_STATE_AT + s));
-		if (!isnull && (at < FIRST_TIME || at >= TIME_LIMIT))
+		if (!isnull && !facts_time_is_usable(at))
 		{
 			refuse(result, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
 				   psprintf("%s is %s: times are within the years 1 to 9999",

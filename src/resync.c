@@ -34,6 +34,8 @@ static OwnQuery clear_marks = {
 static OwnQuery recorded_orders = {
 	"SELECT order_id FROM retention.purchase WHERE source_id = $1"
 	" UNION"
+	" SELECT reference FROM retention.feedback WHERE feedback_source_id = $1"
+	" UNION"
 	" SELECT order_id FROM retention.sync_error WHERE source_id = $1 AND order_id <> '*'",
 	1, {"int4"}
 };
@@ -137,9 +139,10 @@ list_facts(Source *source, void *arg)
 	ListedOrders *listed = (ListedOrders *) arg;
 
 	source_prepare_facts(source, NULL);
-	if (SPI_execute(psprintf("SELECT f.order_id::pg_catalog.text FROM (%s\n) AS f"
-							 " WHERE f.order_id IS NOT NULL", source->facts), false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not list the orders of source \"%s\"", source->sync.name);
+	if (SPI_execute(psprintf("SELECT f.%1$s::pg_catalog.text FROM (%2$s\n) AS f"
+							 " WHERE f.%1$s IS NOT NULL", source_key_column(source), source->facts),
+					false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not list the rows of source \"%s\"", source->sync.name);
 
 	listed->norders = (int) SPI_processed;
 	listed->order_ids = (char **) MemoryContextAllocHuge(listed->context,
@@ -183,6 +186,7 @@ resync(PG_FUNCTION_ARGS)
 				 errmsg("source must not be null"),
 				 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	source = source_find_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	source_check_synced(source);
 
 	if (!PG_ARGISNULL(1))
 	{

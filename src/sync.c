@@ -28,6 +28,7 @@
 #include "own_query.h"
 #include "retention.h"
 #include "shop.h"
+#include "sync_error.h"
 #include "tier.h"
 
 #include "catalog/pg_type.h"
@@ -88,20 +89,6 @@ typedef struct SyncBatch
 	Ledger		ledger;
 	Care		care;
 } SyncBatch;
-
-static OwnQuery write_errors = {
-	"INSERT INTO retention.sync_error AS e (source_id, order_id, sqlstate, message)"
-	" SELECT $1, u.* FROM unnest($2, $3, $4) AS u (order_id, sqlstate, message)"
-	" ON CONFLICT (source_id, order_id) DO UPDATE"
-	" SET sqlstate = EXCLUDED.sqlstate, message = EXCLUDED.message,"
-	" last_failed_at = EXCLUDED.last_failed_at, attempts = e.attempts + 1",
-	4, {"int4", "text[]", "text[]", "text[]"}
-};
-
-static OwnQuery clear_errors = {
-	"DELETE FROM retention.sync_error WHERE source_id = $1 AND order_id = ANY ($2)",
-	2, {"int4", "text[]"}
-};
 
 /* ----------
  * Reading
@@ -922,63 +909,19 @@ post_batch(SyncBatch *batch)
 static void
 write_sync_errors(SyncBatch *batch)
 {
-	char	  **failed = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **sqlstates = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **messages = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **mended = (char **) palloc(batch->nitems * sizeof(char *));
-	int			nfailed = 0;
-	int			nmended = 0;
-	Datum		args[4];
+	SyncErrors	errors;
 
+	sync_errors_begin(&errors, batch->source, "order", batch->nitems);
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
 
-		if (item->facts.status == FACTS_FAILED && strlen(item->order_id) > MAX_ID_BYTES)
-			ereport(WARNING,
-					(errcode(ERRCODE_WARNING),
-					 errmsg("an order of source \"%s\" could not be synced, nor remembered: its id has %zu bytes, at most %d are kept",
-							batch->source->name, strlen(item->order_id), MAX_ID_BYTES)));
-		else if (item->facts.status == FACTS_FAILED)
-		{
-			failed[nfailed] = item->order_id;
-			sqlstates[nfailed] = item->facts.sqlstate;
-			messages[nfailed++] = item->facts.message;
-		}
+		if (item->facts.status == FACTS_FAILED)
+			sync_errors_add(&errors, item->order_id, item->facts.sqlstate, item->facts.message);
 		else if (item->had_error)
-			mended[nmended++] = item->order_id;
+			sync_errors_mended(&errors, item->order_id);
 	}
-
-	args[0] = Int32GetDatum(batch->source->source_id);
-	if (nfailed > 0 && shop_settings(batch->source->shop_id)->raise_errors)
-		ereport(ERROR,
-				(errcode(MAKE_SQLSTATE(sqlstates[0][0], sqlstates[0][1], sqlstates[0][2],
-									   sqlstates[0][3], sqlstates[0][4])),
-				 errmsg("order \"%s\" of source \"%s\" could not be synced: %s",
-						failed[0], batch->source->name, messages[0]),
-				 errhint("The shop's on_error is 'raise'; with 'warn' the write goes through and the order is remembered in retention.sync_error.")));
-	if (nfailed > 0)
-	{
-		args[1] = own_text_array(failed, nfailed);
-		args[2] = own_text_array(sqlstates, nfailed);
-		args[3] = own_text_array(messages, nfailed);
-		own_execute(&write_errors, args, NULL);
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
-				 nfailed == 1 ?
-				 errmsg("order \"%s\" of source \"%s\" could not be synced: %s",
-						failed[0], batch->source->name, messages[0]) :
-				 errmsg("%d orders of source \"%s\" could not be synced, the first being \"%s\": %s",
-						nfailed, batch->source->name, failed[0], messages[0]),
-				 errdetail("What was written to the shop's tables stands; what is due is remembered in retention.sync_error."),
-				 errhint("Mend the cause, then: SELECT retention.resync(%s).",
-						 quote_literal_cstr(batch->source->name))));
-	}
-	if (nmended > 0)
-	{
-		args[1] = own_text_array(mended, nmended);
-		own_execute(&clear_errors, args, NULL);
-	}
+	sync_errors_write(&errors);
 }
 
 /* ----------

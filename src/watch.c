@@ -409,7 +409,7 @@ trace_pending_rows(void)
  */
 
 static void
-drain_source(PendingSource *waiting)
+drain_source(PendingSource *waiting, SourceKind kind)
 {
 	char	  **order_ids;
 	int			norders = 0;
@@ -419,6 +419,9 @@ drain_source(PendingSource *waiting)
 	SyncCounts	counts = {0};
 
 	if (waiting->nwaiting == 0)
+		return;
+	source = source_find(waiting->source_id);
+	if (source != NULL && source->kind != kind)
 		return;
 
 	order_ids = (char **) palloc_extended(waiting->nwaiting * sizeof(char *), MCXT_ALLOC_HUGE);
@@ -433,7 +436,6 @@ drain_source(PendingSource *waiting)
 	waiting->nwaiting = 0;
 
 	/* Detached meanwhile: nothing is kept of its orders any more. */
-	source = source_find(waiting->source_id);
 	if (source == NULL)
 		return;
 
@@ -461,8 +463,12 @@ drain(void)
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "retention drain", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	for (PendingSource *source = pending->sources; source != NULL; source = source->next)
-		drain_source(source);
+	/* By kind: what is said of customers and orders may lock only after orders do. */
+	for (int kind = 0; kind < N_SYNCED_KINDS; kind++)
+	{
+		for (PendingSource *source = pending->sources; source != NULL; source = source->next)
+			drain_source(source, (SourceKind) kind);
+	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 

@@ -304,7 +304,7 @@ INSERT INTO attach_orders.money VALUES
 	(29, 'bad', 1, 1, 0, 'EUR', 'NaN'),
 	(30, 'good', 1.50000000000, 1.50000000000, 0, NULL, NULL);
 SELECT order_id, sqlstate, message FROM retention.sync_error WHERE order_id >= '20' ORDER BY 1;
-SELECT order_id, customer_id, value FROM attach_orders.recorded WHERE customer_id IN ('bad', 'good');
+SELECT order_id, customer_id, value FROM attach_orders.recorded WHERE customer_id IN ('bad', 'good') ORDER BY order_id;
 -- An amount too large only after its conversion.
 INSERT INTO attach_orders.money VALUES (31, 'bad', 999999999999, 999999999999, 0, 'EUR', 1000000);
 SELECT order_id, sqlstate, message FROM retention.sync_error WHERE order_id = '31';

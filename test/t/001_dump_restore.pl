@@ -108,6 +108,11 @@ CREATE SCHEMA web;
 CREATE TABLE web.orders (id bigint PRIMARY KEY, buyer text, total numeric, paid_at timestamptz);
 CREATE TABLE web.refunds (id bigint PRIMARY KEY, order_id bigint REFERENCES web.orders, amount numeric);
 
+CREATE TABLE web.buyers (name text PRIMARY KEY, mail text, newsletter boolean);
+CREATE TABLE web.reviews (id integer PRIMARY KEY, order_id bigint, stars integer, at timestamptz NOT NULL DEFAULT '2024-05-01 12:00+00');
+CREATE TABLE web.lines (order_id bigint, sku text, qty integer);
+CREATE TABLE web.logins (name text, at timestamptz);
+
 CREATE TABLE trials (id integer PRIMARY KEY, customer text, total numeric, paid_at timestamptz);
 CREATE TABLE gone (id integer PRIMARY KEY, customer text, total numeric, paid_at timestamptz);
 
@@ -128,6 +133,11 @@ SELECT retention.attach_source('web', facts => $$SELECT o.id AS order_id, o.buye
 	FROM web.orders o -- the web shop$$, for_shop => 'Web');
 SELECT retention.watch('web', 'web.orders', order_id => 'id');
 SELECT retention.watch('web', 'web.refunds', order_id => 'order_id');
+SELECT retention.attach_customers('web.buyers', customer => 'name', email => 'mail',
+	consents => $$jsonb_build_object('email', newsletter)$$, for_shop => 'Web');
+SELECT retention.attach_reviews('web.reviews', 'at', order_id => 'order_id', score => 'stars', orders => 'web');
+SELECT retention.attach_lines('web.lines', 'order_id', 'sku', quantity => 'qty', orders => 'web');
+SELECT retention.attach_events('web.logins', 'name', 'at', $$'login'$$, for_shop => 'Web');
 SELECT retention.attach_orders('trials', order_id => 'id', customer => 'customer', total => 'total', paid_at => 'paid_at', for_shop => 'Web');
 SELECT retention.attach_orders('gone', order_id => 'id', customer => 'customer', total => 'total', paid_at => 'paid_at', for_shop => 'Web');
 
@@ -148,6 +158,10 @@ UPDATE orders SET refunded = 5 WHERE customer_id = 3 AND id % 3 = 0;
 UPDATE orders SET paid_at = '2024-05-01 12:00+00' WHERE customer_id = 4 AND total = 20;
 INSERT INTO web.orders VALUES (1, 'bob', 200, '2024-05-01 10:00+00'), (2, 'bob', 50, '2024-05-01 10:00+00'), (3, NULL, 1, NULL);
 INSERT INTO web.refunds VALUES (1, 1, 30), (2, 1, 40);
+INSERT INTO web.buyers VALUES ('bob', 'bob@example.com', true);
+INSERT INTO web.reviews VALUES (1, 1, 4);
+INSERT INTO web.lines VALUES (1, 'tea', 2), (2, 'cup', 1);
+INSERT INTO web.logins VALUES ('bob', '2024-05-01 09:00+00');
 INSERT INTO "My ""Shop"""."Order" VALUES (E'tab\there', E'back\\\\slash \'quote\' 茶', 10, '2024-04-30 00:00+00');
 UPDATE retention.customer SET name = '王 小明', nickname = E'line\nbreak', birthday = '2000-02-29', attributes = '{"skin": "dry"}' WHERE customer_id = '3';
 
@@ -185,6 +199,9 @@ sub lives_on
 	my ($db) = @_;
 	subtest "the shop lives on in $db" => sub {
 		at_noon($db, q{
+INSERT INTO web.buyers VALUES ('eve', 'eve@example.com', false);
+UPDATE web.buyers SET newsletter = false WHERE name = 'bob';
+UPDATE web.reviews SET stars = 5;
 SET ROLE shopkeeper;
 INSERT INTO orders (customer_id, total, paid_at, completed_at) VALUES (77, 100, '2024-05-01 12:00+00', '2024-05-01 12:00+00');
 INSERT INTO orders (customer_id, total) VALUES (78, 50);
@@ -196,6 +213,15 @@ INSERT INTO web.refunds VALUES (3, 1, 10);
 INSERT INTO web.orders VALUES (4, 'bob', 10, '2024-05-01 12:00+00');
 });
 		my $points = sub { $node->safe_psql($db, "SELECT retention.points_balance('$_[0]', '$_[1]')") };
+		is($node->safe_psql($db, q(
+			SELECT c.customer_id, c.email, k.granted
+			FROM retention.customer c
+			JOIN retention.customer_consent k USING (shop_id, customer_id)
+			WHERE k.channel = 'email'
+			ORDER BY 1)), "bob|bob\@example.com|f\neve|eve\@example.com|f", 'customers and their consents are followed');
+		is($node->safe_psql($db, q(SELECT customer_id, score FROM retention.feedback WHERE source_id IS NOT NULL)), 'bob|5', 'so are reviews');
+		is($node->safe_psql($db, q(SELECT product, quantity FROM retention.lines(ARRAY['1'], shop => 'Web'))), 'tea|2', 'lines are read in place');
+		is($node->safe_psql($db, q(SELECT customer_id, kind FROM retention.events(shop => 'Web'))), 'bob|login', 'so are events');
 		is($points->('77', 'Tea House'), '100', 'an order of the plain table earns points');
 		is($node->safe_psql($db, q(SELECT rule, due_at FROM retention.care_message WHERE customer_id = '78' ORDER BY due_at)),
 			"unpaid_reminder|2024-05-01 12:45:00+00\nsecond_unpaid_reminder|2024-05-02 12:00:00+00\na call|2024-05-03 12:00:00+00",
