@@ -12,7 +12,8 @@
  * concerned (the recorded owner and the one the facts name) in the order of
  * their keys, and if any transaction has ended since the facts were read, it
  * reads them again.  The second of two such transactions waits for the first
- * and then sees the sum of both.
+ * and then sees the sum of both.  An order that has no customer yet is held by
+ * its own key.
  *
  * Facts and records are read as of now under REPEATABLE READ too: what is
  * recorded must follow from the shop's tables as they will stand, not as they
@@ -50,6 +51,7 @@ typedef struct SyncItem
 	char	   *order_id;
 	FactsResult facts;
 	bool		had_error;
+	bool		held;			/* nobody else can record it until this transaction ends */
 	Purchase   *before;			/* as it was recorded; NULL: it was not */
 	Purchase   *after;			/* as it is to be; NULL: not at all */
 	Purchase   *recorded;		/* as it stands in the table by now */
@@ -239,6 +241,45 @@ check_still_locked(SyncBatch *batch, CustomerKey *keys, int nkeys)
 	}
 }
 
+/* Whether facts, as they are, call for no record. */
+static bool
+is_unrecordable(const FactsResult *result)
+{
+	const OrderFacts *facts = result->facts;
+
+	if (result->status != FACTS_FOUND)
+		return result->status == FACTS_ABSENT;
+
+	/* Nobody's, or a shopping cart that shares the order table. */
+	return facts->customer_id == NULL ||
+		(facts->state[ORDER_PLACED] == STATE_NOT_REACHED &&
+		 facts->state[ORDER_PAID] != STATE_REACHED);
+}
+
+/*
+ * Hold the orders that are not recorded and will not be: two sessions that see
+ * such an order with different customers, or one with none, lock no customer
+ * in common.  Returns whether there are any not held before.
+ */
+static bool
+hold_unrecorded(SyncBatch *batch)
+{
+	char	  **order_ids = (char **) palloc(Max(batch->nitems, 1) * sizeof(char *));
+	int			n = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->held || item->before != NULL || !is_unrecordable(&item->facts))
+			continue;
+		order_ids[n++] = item->order_id;
+		item->held = true;
+	}
+	purchases_hold(batch->source->source_id, order_ids, n);
+	return n > 0;
+}
+
 /*
  * Lock the customers, and make sure that what was read is what is.
  */
@@ -249,14 +290,17 @@ lock_batch(SyncBatch *batch, int nnamed)
 	int			nkeys = collect_customers(batch, &keys);
 
 	batch->customers = customers_lock(keys, nkeys);
+	(void) hold_unrecorded(batch);
 
-	if (transactions_completed() != batch->completions)
+	while (transactions_completed() != batch->completions)
 	{
 		batch->nitems = nnamed;
 		batch->names = NULL;
 		read_batch(batch);
 		nkeys = collect_customers(batch, &keys);
 		check_still_locked(batch, keys, nkeys);
+		if (!hold_unrecorded(batch))
+			break;
 	}
 }
 
@@ -458,9 +502,7 @@ decide_purchase(SyncBatch *batch, SyncItem *item, SyncCounts *counts)
 		return NULL;
 	}
 
-	/* A shopping cart that shares the order table. */
-	if (facts->state[ORDER_PLACED] == STATE_NOT_REACHED &&
-		facts->state[ORDER_PAID] != STATE_REACHED)
+	if (is_unrecordable(&item->facts))
 		return NULL;
 
 	return purchase_from_facts(batch, item);
@@ -887,6 +929,62 @@ write_sync_errors(SyncBatch *batch)
  * ----------
  */
 
+/*
+ * Orders recorded for the first time may have been waited for, or changed by a
+ * transaction that saw them as nobody's and so locked no customer: their facts
+ * must still be those that were recorded.
+ */
+static void
+check_inserted(SyncBatch *batch)
+{
+	SyncItem  **items = (SyncItem **) palloc(Max(batch->nitems, 1) * sizeof(SyncItem *));
+	char	  **order_ids = (char **) palloc(Max(batch->nitems, 1) * sizeof(char *));
+	FactsResult *facts;
+	int			n = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->before != NULL || item->after == NULL)
+			continue;
+		order_ids[n] = item->order_id;
+		items[n++] = item;
+	}
+	if (n == 0 || transactions_completed() == batch->completions)
+		return;
+
+	facts = (FactsResult *) palloc0(n * sizeof(FactsResult));
+	batch->source->read_facts(batch->source, order_ids, n, facts);
+	for (int i = 0; i < n; i++)
+	{
+		SyncItem	now = *items[i];
+		Purchase   *after = items[i]->after;
+		Purchase   *again;
+
+		now.facts = facts[i];
+		if (now.facts.status == FACTS_FOUND && !is_unrecordable(&now.facts))
+		{
+			/* What follows from other orders and from the accrual is not the facts'. */
+			again = purchase_from_facts(batch, &now);
+			again->refunded_by_orders = after->refunded_by_orders;
+			again->value = after->value;
+			again->accrual_due_at = after->accrual_due_at;
+			again->accrued_at = after->accrued_at;
+			again->accrual_rate = after->accrual_rate;
+			again->accrual_multiplier = after->accrual_multiplier;
+			again->accrued_points = after->accrued_points;
+			if (purchase_equal(again, after))
+				continue;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: order \"%s\" of source \"%s\" was changed by another transaction meanwhile",
+						items[i]->order_id, batch->source->name),
+				 errhint("Try the transaction again.")));
+	}
+}
+
 static void
 sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
@@ -913,6 +1011,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	post_batch(&batch);
 
 	write_purchases(&batch, false);
+	check_inserted(&batch);
 	ledger_write(&batch.ledger);
 	care_write(&batch.care);
 	customers_write(batch.customers);

@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (
 	WHERE l.shop_id = s.shop_id AND l.customer_id = s.customer_id
 ) AS l
 CROSS JOIN LATERAL (
-	SELECT retention.purchase_history(h.history) AS history
+	SELECT retention.merge(h.history) AS history
 	FROM (
 		SELECT c.history
 		FROM retention.customer_history c

@@ -159,6 +159,30 @@ $$;
 SELECT order_id, value FROM retention.purchase WHERE order_id IN ('35', '36') ORDER BY 1;
 
 -- ---------------------------------------------------------------------------
+-- Two-phase commit, where the server allows it: synced when prepared
+-- ---------------------------------------------------------------------------
+
+SELECT current_setting('max_prepared_transactions')::integer > 0 AS two_phase \gset
+BEGIN;
+INSERT INTO drain.orders VALUES (37, 'prepared', 16, '2024-05-01 10:00+00');
+\if :two_phase
+	PREPARE TRANSACTION 'retention drain';
+	COMMIT PREPARED 'retention drain';
+\else
+	COMMIT;
+\endif
+SELECT order_id, value FROM retention.purchase WHERE order_id = '37';
+BEGIN;
+UPDATE drain.orders SET total = 17 WHERE id = 37;
+\if :two_phase
+	PREPARE TRANSACTION 'retention drain';
+	ROLLBACK PREPARED 'retention drain';
+\else
+	ROLLBACK;
+\endif
+SELECT order_id, value FROM retention.purchase WHERE order_id = '37';
+
+-- ---------------------------------------------------------------------------
 -- Orders that move and go
 -- ---------------------------------------------------------------------------
 
@@ -292,6 +316,17 @@ ALTER TABLE drain.changing ALTER COLUMN id TYPE text;
 INSERT INTO drain.changing VALUES ('A-7', 'ddl', 64, '2024-05-01 12:00+00');
 COMMIT;
 SELECT * FROM drain.customers WHERE customer_id = 'ddl';
+-- As with any deferred constraint, orders written in a transaction must be
+-- synced before it alters their table.
+BEGIN;
+UPDATE drain.changing SET total = total;
+ALTER TABLE drain.changing ADD COLUMN later text;
+ROLLBACK;
+BEGIN;
+UPDATE drain.changing SET total = total;
+SET CONSTRAINTS ALL IMMEDIATE;
+ALTER TABLE drain.changing ADD COLUMN later text;
+COMMIT;
 -- A renamed table is found by what it is; the facts, being text, are not.
 ALTER TABLE drain.changing RENAME TO changed;
 INSERT INTO drain.changed VALUES ('A-8', 'ddl', 128, '2024-05-01 12:00+00');

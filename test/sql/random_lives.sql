@@ -537,13 +537,13 @@ $$;
 -- ---------------------------------------------------------------------------
 
 SET retention.clock = '2024-02-01 00:00+00';
-CALL live('ladder', 0.1, 500);
-CALL live('default', 0.1, 500);
-CALL live('week', 0.1, 500);
+CALL live('ladder', 0.1, 400);
+CALL live('default', 0.1, 400);
+CALL live('week', 0.1, 400);
 SELECT * FROM faults();
-CALL live('ladder', 0.2, 1500);
-CALL live('default', 0.2, 1500);
-CALL live('week', 0.2, 1500);
+CALL live('ladder', 0.2, 1200);
+CALL live('default', 0.2, 1200);
+CALL live('week', 0.2, 1200);
 SELECT * FROM faults();
 
 -- Once what has fallen due is posted, backfill and resync find nothing to do.
@@ -566,9 +566,9 @@ CALL backfill_again();
 SELECT :'before' = fingerprint() AS nothing_more_to_do;
 
 -- And they live on.
-CALL live('ladder', 0.3, 500);
-CALL live('default', 0.3, 500);
-CALL live('week', 0.3, 500);
+CALL live('ladder', 0.3, 400);
+CALL live('default', 0.3, 400);
+CALL live('week', 0.3, 400);
 SELECT * FROM faults();
 
 -- A long history is taken away from its end, wholly, and given back.
