@@ -14,12 +14,12 @@ CREATE TABLE retention.shop (
 	new_customer_days integer NOT NULL DEFAULT 30 CHECK (new_customer_days > 0),
 	long_absent_days integer NOT NULL DEFAULT 180 CHECK (long_absent_days > 0),
 	on_error text NOT NULL DEFAULT 'warn' CHECK (on_error IN ('warn', 'raise')),
-	points_rate numeric NOT NULL DEFAULT 1 CHECK (points_rate >= 0),
-	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value >= 0),
+	points_rate numeric NOT NULL DEFAULT 1 CHECK (points_rate BETWEEN 0 AND 10000),
+	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value BETWEEN 0 AND 1000000),
 	accrue_on text NOT NULL DEFAULT 'completed' CHECK (accrue_on IN ('paid', 'completed')),
-	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days >= 0),
+	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days BETWEEN 0 AND 3650),
 	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
-	tier_window interval CHECK (tier_window > interval '0')
+	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years')
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.shop', '');

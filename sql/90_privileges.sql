@@ -29,7 +29,13 @@ $$;
 
 GRANT SELECT ON
 	retention.backfills,
-	retention.care_rules
+	retention.care_rules,
+	retention.customers,
+	retention.customer_groups,
+	retention.customer_purchases,
+	retention.rfm_segments,
+	retention.repurchase_monthly,
+	retention.cohort_monthly
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
@@ -38,3 +44,15 @@ GRANT EXECUTE ON FUNCTION
 	retention.customer_tier(text, text, timestamptz),
 	retention.customer_tier(anynonarray, text, timestamptz)
 TO retention_reader, retention_operator;
+
+-- What events() and lines() read belongs to the shop; readers see it as views would show it.
+GRANT EXECUTE ON FUNCTION
+	retention.lines(text[], text),
+	retention.events(timestamptz, timestamptz, text, text)
+TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.record_feedback(text, text, text, numeric, text, text, timestamptz, text),
+	retention.forget_customer(text, text),
+	retention.forget_customer(anynonarray, text)
+TO retention_operator;
