@@ -9,6 +9,7 @@
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -23,6 +24,9 @@
 
 /* They grow by this many days more than was asked for. */
 #define TABLE_MARGIN	400
+
+PG_FUNCTION_INFO_V1(period_of);
+PG_FUNCTION_INFO_V1(period_start);
 
 static const char *const week_days[] = {
 	"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
@@ -226,4 +230,72 @@ calendar_period_slow(Calendar *calendar, TimestampTz at)
 				 errmsg("timestamp out of range")));
 	return calendar_period_of_day(calendar,
 								  date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE);
+}
+
+/*
+ * The calendar of a call, kept while the arguments stay the same.
+ */
+static Calendar *
+call_calendar(FunctionCallInfo fcinfo)
+{
+	text	   *period = PG_GETARG_TEXT_PP(0);
+	text	   *zone = PG_GETARG_TEXT_PP(1);
+	struct
+	{
+		Calendar   *calendar;
+		char	   *period;
+		char	   *zone;
+	}		   *cache = fcinfo->flinfo->fn_extra;
+	MemoryContext context = fcinfo->flinfo->fn_mcxt;
+	int			week_start;
+	PeriodUnit	unit;
+
+	if (cache != NULL &&
+		strlen(cache->period) == VARSIZE_ANY_EXHDR(period) &&
+		memcmp(cache->period, VARDATA_ANY(period), VARSIZE_ANY_EXHDR(period)) == 0 &&
+		strlen(cache->zone) == VARSIZE_ANY_EXHDR(zone) &&
+		memcmp(cache->zone, VARDATA_ANY(zone), VARSIZE_ANY_EXHDR(zone)) == 0)
+		return cache->calendar;
+
+	unit = period_parse(text_to_cstring(period), &week_start);
+	cache = MemoryContextAlloc(context, sizeof(*cache));
+	cache->period = MemoryContextStrdup(context, text_to_cstring(period));
+	cache->zone = MemoryContextStrdup(context, text_to_cstring(zone));
+	cache->calendar = calendar_create(context, cache->zone, unit, week_start);
+	fcinfo->flinfo->fn_extra = cache;
+	return cache->calendar;
+}
+
+/*
+ * period_of(period, time_zone, at): the first day of the period.
+ */
+Datum
+period_of(PG_FUNCTION_ARGS)
+{
+	Calendar   *calendar = call_calendar(fcinfo);
+
+	PG_RETURN_DATEADT(calendar_start(calendar, calendar_period(calendar, PG_GETARG_TIMESTAMPTZ(2))));
+}
+
+/*
+ * period_start(period, time_zone, day, periods): the moment at which the
+ * period begins, as AT TIME ZONE gives it for midnight.
+ */
+Datum
+period_start(PG_FUNCTION_ARGS)
+{
+	Calendar   *calendar = call_calendar(fcinfo);
+	DateADT		day = PG_GETARG_DATEADT(2);
+
+	if (DATE_NOT_FINITE(day))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the day must be finite")));
+	day = calendar_start(calendar, (int64) calendar_period_of_day(calendar, day) + PG_GETARG_INT32(3));
+	if (!IS_VALID_DATE(day))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("date out of range")));
+	PG_RETURN_DATUM(DirectFunctionCall2(timestamp_zone, PG_GETARG_DATUM(1),
+										DirectFunctionCall1(date_timestamp, DateADTGetDatum(day))));
 }
