@@ -743,6 +743,54 @@ CREATE AGGREGATE retention.retention_rate(first_event timestamptz, events timest
 COMMENT ON AGGREGATE retention.retention_rate(timestamptz, timestamptz[], text, integer, text) IS
 	'As the form with at, seen from now';
 
+CREATE FUNCTION retention.retention_curve_transition(state retention.history_counts, history retention.purchase_history, mode text, days integer[], time_zone text, at timestamptz)
+	RETURNS retention.history_counts
+	AS 'MODULE_PATHNAME', 'retention_curve_transition'
+	LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.retention_curve_transition(retention.history_counts, retention.purchase_history, text, integer[], text, timestamptz) IS
+	'Part of the aggregate retention_curve()';
+
+CREATE FUNCTION retention.retention_curve_transition(state retention.history_counts, history retention.purchase_history, mode text, days integer[], time_zone text)
+	RETURNS retention.history_counts
+	AS 'MODULE_PATHNAME', 'retention_curve_transition'
+	LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.retention_curve_transition(retention.history_counts, retention.purchase_history, text, integer[], text) IS
+	'Part of the aggregate retention_curve()';
+
+CREATE FUNCTION retention.retention_curve(state retention.history_counts)
+	RETURNS retention.retention_row[]
+	AS 'MODULE_PATHNAME', 'retention_curve_own_final'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.retention_curve(retention.history_counts) IS
+	'Part of the aggregate retention_curve()';
+
+CREATE AGGREGATE retention.retention_curve(history retention.purchase_history, mode text, days integer[], time_zone text, at timestamptz) (
+	SFUNC = retention.retention_curve_transition,
+	STYPE = retention.history_counts,
+	FINALFUNC = retention.retention_curve,
+	FINALFUNC_MODIFY = READ_ONLY,
+	COMBINEFUNC = retention.history_counts_merge,
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE retention.retention_curve(retention.purchase_history, text, integer[], text, timestamptz) IS
+	'Retention (留存率) after each of these numbers of days, one row a number: as retention_rate(), in one pass. Every row is one customer''s whole history; NULL histories are left out, NULL for an empty group';
+
+CREATE AGGREGATE retention.retention_curve(history retention.purchase_history, mode text, days integer[], time_zone text) (
+	SFUNC = retention.retention_curve_transition,
+	STYPE = retention.history_counts,
+	FINALFUNC = retention.retention_curve,
+	FINALFUNC_MODIFY = READ_ONLY,
+	COMBINEFUNC = retention.history_counts_merge,
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE retention.retention_curve(retention.purchase_history, text, integer[], text) IS
+	'As the form with at, seen from now';
+
 CREATE AGGREGATE retention.retention_collect(history retention.purchase_history, time_zone text, at timestamptz) (
 	SFUNC = retention.retention_transition,
 	STYPE = retention.history_counts,

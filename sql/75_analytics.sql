@@ -405,7 +405,7 @@ BEGIN
 	RETURN QUERY
 	SELECT (result).*
 	FROM (
-		SELECT unnest(retention.retention_curve(retention.retention_collect(kept.history, zone, moment), mode, days)) AS result
+		SELECT unnest(retention.retention_curve(kept.history, mode, days, zone, moment)) AS result
 		FROM retention.purchase_histories AS kept
 		WHERE kept.shop_id = the_shop
 	) AS answer;

@@ -24,15 +24,18 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(retention_transition);
 PG_FUNCTION_INFO_V1(retention_rate_transition);
+PG_FUNCTION_INFO_V1(retention_curve_transition);
 PG_FUNCTION_INFO_V1(retention_events_transition);
 PG_FUNCTION_INFO_V1(retention_rate_events_transition);
 PG_FUNCTION_INFO_V1(retention_rate_final);
 PG_FUNCTION_INFO_V1(retention_curve_final);
+PG_FUNCTION_INFO_V1(retention_curve_own_final);
 
 typedef enum RetentionCount
 {
@@ -111,6 +114,25 @@ static void
 history_question_one(FunctionCallInfo fcinfo, CountsQuestion *question)
 {
 	question_one(fcinfo, question, 2);
+}
+
+/* After the history: mode, array of days, time zone, moment. */
+static void
+history_question_curve(FunctionCallInfo fcinfo, CountsQuestion *question)
+{
+	char	   *days;
+
+	question_all(fcinfo, question, 4);
+	counts_require(fcinfo, 2, "the mode");
+	question->mode = mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	counts_require(fcinfo, 3, "the numbers of days");
+	days = OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(3));
+	if (strlen(days) >= sizeof(question->fractions))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many numbers of days"),
+				 errhint("Use retention_curve(retention_collect(...), mode, days).")));
+	strcpy(question->fractions, days);
 }
 
 /* After the first event and the others: the same. */
@@ -224,6 +246,12 @@ Datum
 retention_rate_transition(PG_FUNCTION_ARGS)
 {
 	return history_add(fcinfo, history_question_one);
+}
+
+Datum
+retention_curve_transition(PG_FUNCTION_ARGS)
+{
+	return history_add(fcinfo, history_question_curve);
 }
 
 static int
@@ -366,20 +394,16 @@ retention_rate_final(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(counts_rate(returned, customers));
 }
 
-/*
- * retention_curve(state, mode, days): one row for each number of days.
- */
-Datum
-retention_curve_final(PG_FUNCTION_ARGS)
+/* One row for each number of days. */
+static Datum
+curve(FunctionCallInfo fcinfo, const HistoryCounts *state, RetentionMode mode, ArrayType *array)
 {
-	HistoryCounts *state = counts_state(fcinfo, COUNTS_RETENTION);
-	RetentionMode mode = state_mode(fcinfo, state);
 	CountsRows	rows;
 	Datum	   *days;
 	bool	   *days_null;
 	int			ndays;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), INT4OID, 4, true, TYPALIGN_INT,
+	deconstruct_array(array, INT4OID, 4, true, TYPALIGN_INT,
 					  &days, &days_null, &ndays);
 	counts_rows_begin(&rows, fcinfo);
 	for (int i = 0; i < ndays; i++)
@@ -402,5 +426,35 @@ retention_curve_final(PG_FUNCTION_ARGS)
 			values[3] = counts_rate(returned, customers);
 		counts_rows_add(&rows, values, nulls);
 	}
-	PG_RETURN_DATUM(counts_rows_end(&rows));
+	return counts_rows_end(&rows);
+}
+
+/*
+ * retention_curve(state, mode, days)
+ */
+Datum
+retention_curve_final(PG_FUNCTION_ARGS)
+{
+	HistoryCounts *state = counts_state(fcinfo, COUNTS_RETENTION);
+
+	return curve(fcinfo, state, state_mode(fcinfo, state), PG_GETARG_ARRAYTYPE_P(2));
+}
+
+/*
+ * retention_curve(state): of the mode and the days it was collected for.
+ */
+Datum
+retention_curve_own_final(PG_FUNCTION_ARGS)
+{
+	HistoryCounts *state = counts_state(fcinfo, COUNTS_RETENTION);
+	FmgrInfo	in;
+
+	if (state->question.fractions[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the state was made for another question"),
+				 errhint("Give the mode and the days: retention_curve(state, mode, days).")));
+	fmgr_info(F_ARRAY_IN, &in);
+	return curve(fcinfo, state, state_mode(fcinfo, state),
+				 DatumGetArrayTypeP(InputFunctionCall(&in, pstrdup(state->question.fractions), INT4OID, -1)));
 }

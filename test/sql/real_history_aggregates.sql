@@ -264,6 +264,8 @@ SELECT 'retention_curve' AS question, (SELECT count(*) FROM ours) AS rows,
 SELECT 'retention_rate' AS question, count(*) AS rows,
 	count(*) FILTER (WHERE rate IS DISTINCT FROM (
 		SELECT retention.retention_rate(history, mode, days, zone, at) FROM histories AS h WHERE h.shop = m_shop)) AS different,
+	count(*) FILTER (WHERE rate IS DISTINCT FROM (
+		SELECT (retention.retention_curve(history, mode, ARRAY[1000, days], zone, at))[2].rate FROM histories AS h WHERE h.shop = m_shop)) AS different_in_curve,
 	-- A second purchase at the very instant of the first is no later event.
 	count(*) FILTER (WHERE mode <> 'within' AND rate IS DISTINCT FROM (
 		SELECT retention.retention_rate(first_at, times, mode, days, zone, at)
