@@ -84,5 +84,9 @@ GRANT EXECUTE ON FUNCTION
 	retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text),
 	retention.customer_value_bands(numeric[], timestamptz, text),
 	retention.tier_distribution(text),
-	retention.shop_period(text, integer)
+	retention.shop_period(text, integer),
+	retention.product_repurchase(timestamptz, text, text),
+	retention.product_pairs(bigint, timestamptz, text),
+	retention.event_retention(text, text, integer[], timestamptz, text),
+	retention.visit_conversion(text, text, timestamptz, text)
 TO retention_reader, retention_operator;
