@@ -36,7 +36,7 @@ Datum
 cohort_transition(PG_FUNCTION_ARGS)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, cohort_question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, cohort_question, 2, &call);
 	CountsCell *cell = NULL;
 	HistoryReader reader;
 	TimestampTz at;
@@ -141,7 +141,7 @@ Datum
 new_vs_returning_transition(PG_FUNCTION_ARGS)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, new_vs_returning_question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, new_vs_returning_question, 2, &call);
 	CountsCell *cell = NULL;
 	HistoryReader reader;
 	TimestampTz at;

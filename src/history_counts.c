@@ -17,6 +17,7 @@
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -482,36 +483,71 @@ aggregate_context(FunctionCallInfo fcinfo)
 	return context;
 }
 
+/*
+ * Whether the arguments of the question are those of the row before, bit by
+ * bit.  They nearly always are, and reading a question takes longer than that.
+ */
+static bool
+same_arguments(FunctionCallInfo fcinfo, const CountsCall *call)
+{
+	for (int i = call->first; i < fcinfo->nargs; i++)
+	{
+		const CountsArgument *argument = &call->arguments[i];
+
+		if (argument->isnull != PG_ARGISNULL(i) ||
+			(!argument->isnull &&
+			 !datumIsEqual(argument->value, PG_GETARG_DATUM(i), argument->typbyval, argument->typlen)))
+			return false;
+	}
+	return true;
+}
+
+static void
+keep_arguments(FunctionCallInfo fcinfo, CountsCall *call)
+{
+	MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+	for (int i = call->first; i < fcinfo->nargs; i++)
+	{
+		CountsArgument *argument = &call->arguments[i];
+
+		if (!argument->isnull && !argument->typbyval && argument->value != 0)
+			pfree(DatumGetPointer(argument->value));
+		get_typlenbyval(get_fn_expr_argtype(fcinfo->flinfo, i), &argument->typlen, &argument->typbyval);
+		argument->isnull = PG_ARGISNULL(i);
+		argument->value = argument->isnull ? 0 :
+			datumCopy(PG_GETARG_DATUM(i), argument->typbyval, argument->typlen);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 static CountsCall *
-counts_call(FunctionCallInfo fcinfo, CountsReader reader)
+counts_call(FunctionCallInfo fcinfo, CountsReader reader, int first)
 {
 	CountsCall *call = (CountsCall *) fcinfo->flinfo->fn_extra;
 	CountsQuestion question;
 
-	if (call != NULL && call->stable)
+	if (call != NULL && same_arguments(fcinfo, call))
 		return call;
 
+	Assert(fcinfo->nargs <= COUNTS_MAX_ARGUMENTS);
 	memset(&question, 0, sizeof(question));
 	reader(fcinfo, &question);
-	if (call != NULL && memcmp(&call->question, &question, sizeof(question)) == 0)
-		return call;
-
 	if (call == NULL)
 	{
 		call = (CountsCall *) MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CountsCall));
-		call->stable = true;
-		for (int i = 2; i < fcinfo->nargs; i++)
-		{
-			if (!get_fn_expr_arg_stable(fcinfo->flinfo, i))
-				call->stable = false;
-		}
+		call->first = first;
 		fcinfo->flinfo->fn_extra = call;
 	}
-	else if (call->calendar != NULL &&
-			 (strcmp(call->question.zone, question.zone) != 0 ||
-			  call->question.unit != question.unit ||
-			  call->question.week_start != question.week_start))
-		call->calendar = NULL;
+	else
+	{
+		call->varies = true;
+		if (strcmp(call->question.zone, question.zone) != 0 ||
+			call->question.unit != question.unit ||
+			call->question.week_start != question.week_start)
+			call->calendar = NULL;
+	}
+	keep_arguments(fcinfo, call);
 	call->question = question;
 	if (call->calendar == NULL && question.zone[0] != '\0')
 		call->calendar = calendar_create(fcinfo->flinfo->fn_mcxt, question.zone,
@@ -520,20 +556,21 @@ counts_call(FunctionCallInfo fcinfo, CountsReader reader)
 }
 
 HistoryCounts *
-counts_transition(FunctionCallInfo fcinfo, CountsReader reader, CountsCall **call)
+counts_transition(FunctionCallInfo fcinfo, CountsReader reader, int first,
+				  CountsCall **call)
 {
 	HistoryCounts *state;
 
 	if (PG_ARGISNULL(1))
 		return NULL;
-	*call = counts_call(fcinfo, reader);
+	*call = counts_call(fcinfo, reader, first);
 
 	if (PG_ARGISNULL(0))
 		return counts_create(aggregate_context(fcinfo), &(*call)->question);
 	state = counts_expanded(PG_GETARG_DATUM(0));
 	if (state == NULL || !VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		state = counts_writable(PG_GETARG_DATUM(0), aggregate_context(fcinfo));
-	if (unlikely(!(*call)->stable) &&
+	if (unlikely((*call)->varies) &&
 		memcmp(&state->question, &(*call)->question, sizeof(CountsQuestion)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

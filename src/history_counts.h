@@ -84,11 +84,24 @@ typedef struct HistoryCounts
 	CountsCell *slots;
 } HistoryCounts;
 
+/* An argument that is part of the question, as it was last seen. */
+typedef struct CountsArgument
+{
+	Datum		value;
+	bool		isnull;
+	bool		typbyval;
+	int16		typlen;
+} CountsArgument;
+
+#define COUNTS_MAX_ARGUMENTS 8
+
 /* What an aggregate's transition function keeps for a whole query. */
 typedef struct CountsCall
 {
 	CountsQuestion question;
-	bool		stable;			/* the question cannot change between rows */
+	CountsArgument arguments[COUNTS_MAX_ARGUMENTS];
+	int			first;			/* the first of them */
+	bool		varies;			/* not all rows so far had the same question */
 	Calendar   *calendar;		/* NULL when the question has no zone */
 	int32	   *numbers;		/* room for one customer's numbers */
 	int64		nnumbers;
@@ -98,11 +111,12 @@ typedef struct CountsCall
 typedef void (*CountsReader) (FunctionCallInfo fcinfo, CountsQuestion *question);
 
 /*
- * Begins a transition: the state, made when there is none, and the call.
+ * Begins a transition: the state, made when there is none, and the call.  The
+ * question is in the arguments from first on, those before are the row's own.
  * Returns NULL when argument 1 is NULL and there is nothing to count.
  */
 extern HistoryCounts *counts_transition(FunctionCallInfo fcinfo, CountsReader reader,
-										CountsCall **call);
+										int first, CountsCall **call);
 
 /* Room for so many numbers, kept with the call. */
 extern int32 *counts_numbers(FunctionCallInfo fcinfo, CountsCall *call, int64 n);

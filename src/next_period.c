@@ -68,7 +68,7 @@ static Datum
 next_period_add(FunctionCallInfo fcinfo, CountsReader question, bool only_one)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, question, 2, &call);
 	HistoryReader reader;
 	TimestampTz at;
 	int64		k;
@@ -196,7 +196,7 @@ Datum
 repurchase_rates_transition(PG_FUNCTION_ARGS)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, repurchase_question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, repurchase_question, 2, &call);
 	HistoryReader reader;
 	TimestampTz at;
 	int32		period = 0;

@@ -32,7 +32,7 @@ order_funnel_transition(PG_FUNCTION_ARGS)
 	HistoryCounts *state;
 	int			reached = NSTAGES - 1;
 
-	state = counts_transition(fcinfo, funnel_question, &call);
+	state = counts_transition(fcinfo, funnel_question, 2 + NSTAGES, &call);
 	if (state == NULL)
 	{
 		if (PG_ARGISNULL(0))

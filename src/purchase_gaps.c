@@ -46,7 +46,7 @@ Datum
 purchase_gaps_transition(PG_FUNCTION_ARGS)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, gaps_question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, gaps_question, 2, &call);
 	HistoryReader reader;
 	TimestampTz at;
 	TimestampTz before = 0;
@@ -154,7 +154,7 @@ Datum
 pareto_transition(PG_FUNCTION_ARGS)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, pareto_question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, pareto_question, 2, &call);
 	HistoryReader reader;
 	TimestampTz at;
 	int64		units;

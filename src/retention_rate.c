@@ -208,7 +208,7 @@ static Datum
 history_add(FunctionCallInfo fcinfo, CountsReader question)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, question, 2, &call);
 	HistoryReader reader;
 	TimestampTz at;
 
@@ -271,7 +271,7 @@ static Datum
 events_add(FunctionCallInfo fcinfo, CountsReader question)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, question, 3, &call);
 	TimestampTz first;
 
 	if (state == NULL)

@@ -35,7 +35,7 @@ Datum
 x_order_transition(PG_FUNCTION_ARGS)
 {
 	CountsCall *call;
-	HistoryCounts *state = counts_transition(fcinfo, x_order_question, &call);
+	HistoryCounts *state = counts_transition(fcinfo, x_order_question, 2, &call);
 	HistoryReader reader;
 	TimestampTz at;
 	TimestampTz before = 0;
