@@ -19,7 +19,9 @@ CREATE TABLE retention.shop (
 	accrue_on text NOT NULL DEFAULT 'completed' CHECK (accrue_on IN ('paid', 'completed')),
 	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days BETWEEN 0 AND 3650),
 	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
-	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years')
+	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years'),
+	week_start text NOT NULL DEFAULT 'monday'
+		CHECK (week_start IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'))
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.shop', '');
@@ -39,6 +41,7 @@ COMMENT ON COLUMN retention.shop.accrue_on IS 'The event that earns points: paid
 COMMENT ON COLUMN retention.shop.accrue_after_days IS 'Days between that event and the accrual';
 COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are already spent: debt (repaid by the next accruals) or forgive';
 COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
+COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- ---------------------------------------------------------------------------
 -- Cached settings
