@@ -19,7 +19,15 @@ CREATE TABLE retention.shop (
 	accrue_on text NOT NULL DEFAULT 'completed' CHECK (accrue_on IN ('paid', 'completed')),
 	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days >= 0),
 	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
-	tier_window interval CHECK (tier_window > interval '0')
+	tier_window interval CHECK (tier_window > interval '0'),
+	quiet_from time DEFAULT '21:00',
+	quiet_to time DEFAULT '08:00',
+	marketing_consent text NOT NULL DEFAULT 'opt_in' CHECK (marketing_consent IN ('opt_in', 'opt_out')),
+	marketing_cap_days integer DEFAULT 7 CHECK (marketing_cap_days > 0),
+	suppress_unanswered integer DEFAULT 10 CHECK (suppress_unanswered > 0),
+	suppress_review_days integer DEFAULT 180 CHECK (suppress_review_days > 0),
+	care_max_attempts integer NOT NULL DEFAULT 5 CHECK (care_max_attempts > 0),
+	attribution_days integer NOT NULL DEFAULT 7 CHECK (attribution_days > 0)
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.shop', '');
@@ -39,6 +47,14 @@ COMMENT ON COLUMN retention.shop.accrue_on IS 'The event that earns points: paid
 COMMENT ON COLUMN retention.shop.accrue_after_days IS 'Days between that event and the accrual';
 COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are already spent: debt (repaid by the next accruals) or forgive';
 COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
+COMMENT ON COLUMN retention.shop.quiet_from IS 'No message goes out from this time of the shop''s day on; NULL, or equal to quiet_to, means no quiet hours';
+COMMENT ON COLUMN retention.shop.quiet_to IS 'Messages go out again from this time of the shop''s day on';
+COMMENT ON COLUMN retention.shop.marketing_consent IS 'opt_in: marketing goes only to those who agreed to it; opt_out: to all who have not refused';
+COMMENT ON COLUMN retention.shop.marketing_cap_days IS 'A customer gets one marketing message in so many days, whatever the channel; NULL means no such cap. care_cap adds others';
+COMMENT ON COLUMN retention.shop.suppress_unanswered IS 'No marketing to those who answered none of their last so many marketing messages and bought nothing since; NULL means never';
+COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so many days after a bad review; NULL means never';
+COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
+COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
 
 -- ---------------------------------------------------------------------------
 -- Cached settings

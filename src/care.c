@@ -51,7 +51,8 @@ static OwnQuery insert_messages = {
 	" SELECT u.* FROM unnest($1) AS u"
 	" ON CONFLICT (shop_id, customer_id, rule, subject) DO UPDATE"
 	" SET state = EXCLUDED.state, reason = NULL, due_at = EXCLUDED.due_at,"
-	" expires_at = EXCLUDED.expires_at, changed_at = EXCLUDED.changed_at"
+	" expires_at = EXCLUDED.expires_at, changed_at = EXCLUDED.changed_at,"
+	" held_until = NULL, attempts = 0, message_id = NULL, token = NULL, counted_at = NULL"
 	" WHERE m.state = 'cancelled' OR (m.state = 'queued' AND m.due_at <> EXCLUDED.due_at)",
 	1, {"retention.care_message[]"}
 };
@@ -59,7 +60,7 @@ static OwnQuery insert_messages = {
 static OwnQuery cancel_messages = {
 	"UPDATE retention.care_message"
 	" SET state = 'cancelled', reason = $4, changed_at = $5"
-	" WHERE shop_id = $1 AND customer_id = $2 AND subject = $3 AND state = 'queued'",
+	" WHERE shop_id = $1 AND customer_id = $2 AND subject = $3 AND state IN ('queued', 'claimed')",
 	5, {"int4", "text", "text", "text", "timestamptz"}
 };
 
