@@ -124,6 +124,7 @@ typedef struct Claim
 	TimestampTz lease_ends;
 	char	   *worker;			/* may be NULL */
 	bool		renders;		/* there are templates */
+	bool		made_contacts;	/* rows of care_contact were inserted */
 	int32		granted;
 	ReturnSetInfo *result;
 } Claim;
@@ -607,7 +608,7 @@ check_message(Claim *claim, QueueShop *shop, Message *message)
  * whom another claim has in hand are left for a later one.
  */
 static void
-lock_customers(QueueShop *shop, Message *messages, int nmessages, bool may_insert)
+lock_customers(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = 0;
@@ -627,8 +628,8 @@ lock_customers(QueueShop *shop, Message *messages, int nmessages, bool may_inser
 	args[1] = TEXTS_OF(chosen, n, customer_id);
 
 	/* Once in a claim: two rounds of inserts would not be sorted together. */
-	if (may_insert)
-		own_execute(&insert_contacts, args, NULL);
+	if (!claim->made_contacts)
+		claim->made_contacts = own_execute(&insert_contacts, args, NULL) > 0;
 	nlocked = own_execute(&lock_contacts, args, NULL);
 	locked = (char **) palloc(Max(nlocked, 1) * sizeof(char *));
 	for (uint64 i = 0; i < nlocked; i++)
@@ -976,7 +977,7 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 
 /* One batch of candidates; false when there is no point in looking further. */
 static bool
-claim_round(Claim *claim, QueueShop *shop, int64 priority, bool may_insert)
+claim_round(Claim *claim, QueueShop *shop, int64 priority)
 {
 	int			wanted = claim->max - claim->granted;
 	int			nmessages;
@@ -985,7 +986,7 @@ claim_round(Claim *claim, QueueShop *shop, int64 priority, bool may_insert)
 
 	for (int i = 0; i < nmessages; i++)
 		check_message(claim, shop, &messages[i]);
-	lock_customers(shop, messages, nmessages, may_insert);
+	lock_customers(claim, shop, messages, nmessages);
 	check_facts_of(claim, shop, messages, nmessages);
 	check_suppression(claim, shop, messages, nmessages);
 	render(claim, shop, messages, nmessages);
@@ -1026,7 +1027,8 @@ claim_from_shop(Claim *claim, QueueShop *shop)
 		do
 		{
 			CHECK_FOR_INTERRUPTS();
-		} while (claim_round(claim, shop, priority, rounds++ == 0) &&
+			rounds++;
+		} while (claim_round(claim, shop, priority) &&
 				 claim->granted < claim->max && rounds < MAX_ROUNDS);
 	}
 }
