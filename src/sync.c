@@ -52,6 +52,7 @@ typedef struct SyncBatch
 {
 	SyncSource *source;
 	TimestampTz now;
+	TimestampTz messages_since; /* what happened before calls for no message */
 	uint64		completions;	/* transactions ended when the facts were read */
 	SyncItem   *items;
 	int			nitems;
@@ -791,7 +792,7 @@ post_item(SyncBatch *batch, SyncItem *item)
 		customer_touch(owner(batch, after));
 	}
 
-	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
+	care_order_changed(&batch->care, batch->source->source_id, batch->messages_since,
 					   before, after);
 }
 
@@ -891,13 +892,14 @@ write_sync_errors(SyncBatch *batch)
  */
 
 static void
-sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+sync_batch(SyncSource *source, char **order_ids, int norders, bool silent, SyncCounts *counts)
 {
 	SyncBatch	batch;
 
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
 	batch.now = retention_clock_now();
+	batch.messages_since = silent ? DT_NOEND : source->attached_at;
 	batch.capacity = norders + 8;
 	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
 	for (int i = 0; i < norders; i++)
@@ -958,10 +960,11 @@ lock_all_customers(SyncSource *source, char **order_ids, int norders)
 
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
- * To be called as the extension's owner, in the shop's time zone.
+ * To be called as the extension's owner, in the shop's time zone.  Silently, as
+ * for a backfill: with no message to anybody.
  */
 void
-sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+sync_orders(SyncSource *source, char **order_ids, int norders, bool silent, SyncCounts *counts)
 {
 	if (norders > SYNC_BATCH)
 	{
@@ -973,7 +976,7 @@ sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *count
 	{
 		CHECK_FOR_INTERRUPTS();
 		SPI_connect();
-		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), counts);
+		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), silent, counts);
 		SPI_finish();
 	}
 }
