@@ -515,7 +515,7 @@ run_facts(Source *source, void *arg)
 
 	if (!source->planned)
 		guc_level = own_planner_begin();
-	result = SPI_execute_plan(plan, &param, NULL, false, 0);
+	result = own_execute_latest(plan, &param, NULL);
 	if (!source->planned)
 	{
 		own_planner_end(guc_level);
