@@ -34,3 +34,12 @@ $(OBJS): $(wildcard src/*.h)
 
 retention--$(EXTVERSION).sql: $(FRAGMENTS)
 	cat $^ > $@
+
+# The archive for PGXN: the tree as committed, its META.json told the version.
+.PHONY: dist
+dist:
+	rm -rf dist
+	mkdir -p dist/retention-$(EXTVERSION)
+	git archive HEAD | tar -x -C dist/retention-$(EXTVERSION)
+	sed -i 's/__VERSION__/$(EXTVERSION)/' dist/retention-$(EXTVERSION)/META.json
+	cd dist && zip -qr retention-$(EXTVERSION).zip retention-$(EXTVERSION)

@@ -29,7 +29,13 @@ $$;
 
 GRANT SELECT ON
 	retention.backfills,
-	retention.care_rules
+	retention.care_rules,
+	retention.customers,
+	retention.customer_groups,
+	retention.customer_purchases,
+	retention.rfm_segments,
+	retention.repurchase_monthly,
+	retention.cohort_monthly
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION

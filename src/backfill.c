@@ -278,7 +278,7 @@ backfill_step(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("source %d is not attached", source_id)));
-	source_sync(source, order_ids, norders, &counts);
+	source_sync(source, order_ids, norders, true, &counts);
 
 	args[1] = Int64GetDatum(norders);
 	args[2] = Int64GetDatum(counts.failed);

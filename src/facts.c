@@ -22,6 +22,9 @@
 #include "utils/plancache.h"
 #include "utils/timestamp.h"
 
+/* Ids are kept in indexes, whose entries have a limit. */
+#define MAX_ID_BYTES 1000
+
 /* Amounts are kept with at most so many decimals, and below 10^12. */
 #define MAX_MONEY_DECIMALS 6
 #define MONEY_LIMIT INT64CONST(1000000000000)
@@ -405,6 +408,14 @@ read_row(int32 shop_id, HeapTuple tuple, FactsResult *result)
 	/* An empty id is nobody's, as NULL is. */
 	if (facts->customer_id != NULL && facts->customer_id[0] == '\0')
 		facts->customer_id = NULL;
+
+	if (facts->customer_id != NULL && strlen(facts->customer_id) > MAX_ID_BYTES)
+	{
+		refuse(result, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+			   psprintf("customer has %zu bytes: at most %d are kept",
+						strlen(facts->customer_id), MAX_ID_BYTES));
+		return;
+	}
 
 	if (!read_money(result, facts, tuple) ||
 		!read_currency(result, facts, tuple) ||

@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 static void
@@ -74,6 +75,9 @@ own_planner_begin(void)
 	set_for_now("enable_mergejoin", "off");
 	set_for_now("enable_bitmapscan", "off");
 	set_for_now("enable_material", "off");
+
+	/* What is switched off counts as dear where there is no other way. */
+	set_for_now("jit", "off");
 	return guc_level;
 }
 
@@ -122,6 +126,21 @@ prepare_query(OwnQuery *query)
 	query->planned = false;
 }
 
+int
+own_execute_latest(SPIPlanPtr plan, Datum *args, const char *nulls)
+{
+	return SPI_execute_snapshot(plan, args, nulls, GetLatestSnapshot(), InvalidSnapshot,
+								false, true, 0);
+}
+
+static int
+execute_plan(OwnQuery *query, Datum *args, const char *nulls)
+{
+	if (query->sees_latest)
+		return own_execute_latest(query->plan, args, nulls);
+	return SPI_execute_plan(query->plan, args, nulls, false, 0);
+}
+
 uint64
 own_execute(OwnQuery *query, Datum *args, const char *nulls)
 {
@@ -130,12 +149,12 @@ own_execute(OwnQuery *query, Datum *args, const char *nulls)
 	prepare_query(query);
 
 	if (query->planned)
-		result = SPI_execute_plan(query->plan, args, nulls, false, 0);
+		result = execute_plan(query, args, nulls);
 	else
 	{
 		int			guc_level = own_planner_begin();
 
-		result = SPI_execute_plan(query->plan, args, nulls, false, 0);
+		result = execute_plan(query, args, nulls);
 		own_planner_end(guc_level);
 		query->planned = true;
 	}

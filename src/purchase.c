@@ -38,18 +38,18 @@ static OwnQuery read_orders = {
 	" LEFT JOIN retention.purchase p ON p.source_id = $1 AND p.order_id = k.order_id"
 	" LEFT JOIN retention.sync_error e ON e.source_id = $1 AND e.order_id = k.order_id"
 	" ORDER BY k.position",
-	2, {"int4", "text[]"}
+	2, {"int4", "text[]"}, true
 };
 
 static OwnQuery read_of_customer = {
 	"SELECT p.order_id, " READ_PURCHASE
 	" FROM retention.purchase p"
 	" WHERE p.shop_id = $2 AND p.customer_id = $3 AND p.source_id = $1",
-	3, {"int4", "int4", "text"}
+	3, {"int4", "int4", "text"}, true
 };
 
 static OwnQuery insert_purchases = {
-	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u",
+	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u ON CONFLICT DO NOTHING",
 	1, {"retention.purchase[]"}
 };
 
@@ -83,7 +83,7 @@ static OwnQuery sum_refund_orders = {
 	" ON r.source_id = $1 AND r.refund_of = k.order_id AND r.is_refund AND r.paid_at IS NOT NULL"
 	" GROUP BY k.position"
 	" ORDER BY k.position",
-	2, {"int4", "text[]"}
+	2, {"int4", "text[]"}, true
 };
 
 /* Placed, and neither paid nor closed. */
@@ -299,7 +299,7 @@ set_time(Datum *value, bool *isnull, TimestampTz at)
 	*value = TimestampTzGetDatum(at);
 }
 
-static void
+static uint64
 purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 {
 	OwnRows		rows;
@@ -340,19 +340,33 @@ purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 		v[28] = Int64GetDatum(p->accrued_points);
 		own_rows_add(&rows, N_PURCHASE_COLUMNS, purchase_columns, v, isnull);
 	}
-	own_rows_execute(&rows, query);
+	return own_rows_execute(&rows, query);
 }
 
+static void
+check_written(uint64 written, int n)
+{
+	if (written != (uint64) n)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: an order was recorded by another transaction meanwhile"),
+				 errhint("Try the transaction again.")));
+}
+
+/*
+ * The key is what two sessions meet at that see one new order with different
+ * customers, and so hold no lock in common.
+ */
 void
 purchases_insert(int32 source_id, Purchase **purchases, int n)
 {
-	purchases_write(source_id, purchases, n, &insert_purchases);
+	check_written(purchases_write(source_id, purchases, n, &insert_purchases), n);
 }
 
 void
 purchases_update(int32 source_id, Purchase **purchases, int n)
 {
-	purchases_write(source_id, purchases, n, &update_purchases);
+	check_written(purchases_write(source_id, purchases, n, &update_purchases), n);
 }
 
 void
@@ -364,7 +378,7 @@ purchases_delete(int32 source_id, char **order_ids, int n)
 		return;
 	args[0] = Int32GetDatum(source_id);
 	args[1] = own_text_array(order_ids, n);
-	own_execute(&delete_purchases, args, NULL);
+	check_written(own_execute(&delete_purchases, args, NULL), n);
 }
 
 void

@@ -213,14 +213,15 @@ static OwnQuery read_facts = {
 	" WHEN 'wechat' THEN c.attributes ->> 'wechat'"
 	" ELSE c.attributes ->> 'address' END,"
 	" c.name IS NOT NULL OR c.phone IS NOT NULL OR c.email IS NOT NULL OR c.attributes <> '{}',"
-	" n.granted, p.order_id IS NOT NULL,"
-	" p.paid_at, p.shipped_at, p.delivered_at, p.completed_at, p.closed_at"
-	" FROM unnest($2, $3, $4, $5) WITH ORDINALITY AS k (customer_id, purpose, source_id, order_id, no)"
+	" n.granted, k.order_id IS NULL OR CASE WHEN k.event IN"
+	" ('unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed')"
+	" THEN retention.order_event_at(k.event, p) IS NOT NULL ELSE p.order_id IS NOT NULL END"
+	" FROM unnest($2, $3, $4, $5, $7) WITH ORDINALITY AS k (customer_id, purpose, source_id, order_id, event, no)"
 	" LEFT JOIN retention.customer c ON c.shop_id = $1 AND c.customer_id = k.customer_id"
 	" LEFT JOIN retention.customer_consent n ON n.shop_id = $1 AND n.customer_id = k.customer_id"
 	" AND n.channel = $6 AND n.purpose = k.purpose"
 	" LEFT JOIN retention.purchase p ON p.source_id = k.source_id AND p.order_id = k.order_id",
-	6, {"int4", "text[]", "text[]", "int4[]", "text[]", "text"}
+	7, {"int4", "text[]", "text[]", "int4[]", "text[]", "text", "text[]"}
 };
 
 static OwnQuery read_suppression = {
@@ -645,43 +646,26 @@ lock_customers(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	}
 }
 
-/* Whether the order is still in the state that the rule's event is about. */
-static bool
-order_calls_for(const char *event, HeapTuple facts)
-{
-	bool		known = own_bool(facts, 5);
-	bool		paid = own_time(facts, 6) != NO_TIME;
-	bool		shipped = own_time(facts, 7) != NO_TIME;
-	bool		completed = own_time(facts, 9) != NO_TIME;
-	bool		closed = own_time(facts, 10) != NO_TIME;
-
-	if (!known)
-		return false;
-	if (text_equal(event, "unpaid"))
-		return !paid && !closed;
-	if (text_equal(event, "closed_unpaid"))
-		return !paid && closed;
-	if (text_equal(event, "unshipped"))
-		return paid && !shipped && !completed && !closed;
-	return true;
-}
-
 static void
 check_facts_of(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = undecided(messages, nmessages, chosen);
-	Datum		args[6];
+	char	  **events = (char **) palloc(Max(n, 1) * sizeof(char *));
+	Datum		args[7];
 	uint64		nrows;
 
 	if (n == 0)
 		return;
+	for (int i = 0; i < n; i++)
+		events[i] = chosen[i]->rule->event;
 	args[0] = Int32GetDatum(shop->shop_id);
 	args[1] = TEXTS_OF(chosen, n, customer_id);
 	args[2] = TEXTS_OF(chosen, n, purpose);
 	args[3] = sources_of(chosen, n);
 	args[4] = TEXTS_OF(chosen, n, order_id);
 	args[5] = CStringGetTextDatum(claim->channel);
+	args[6] = own_text_array(events, n);
 	nrows = own_execute(&read_facts, args, NULL);
 	for (uint64 i = 0; i < nrows; i++)
 	{
@@ -694,7 +678,7 @@ check_facts_of(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 		message->recipient = own_text(row, 2);
 		granted = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 4, &undecided_consent));
 
-		if (message->order_id != NULL && !order_calls_for(message->rule->event, row))
+		if (!own_bool(row, 5))
 			refuse(message, VERDICT_SKIPPED, REASON_ORDER_CHANGED);
 		else if (!is_for_customer(claim))
 			continue;

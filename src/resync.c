@@ -112,7 +112,7 @@ resync_recorded(Source *source, SyncCounts *counts)
 	int			norders;
 	char	  **order_ids = orders_of(&recorded_orders, source_id, &norders);
 
-	source_sync(source, order_ids, norders, counts);
+	source_sync(source, order_ids, norders, false, counts);
 	settle(source_id);
 }
 
@@ -155,7 +155,7 @@ resync_everything(int32 source_id, SyncCounts *counts)
 	SPI_finish();
 	own_end(&saved);
 
-	source_sync(source_find(source_id), listed.order_ids, listed.norders, counts);
+	source_sync(source_find(source_id), listed.order_ids, listed.norders, false, counts);
 	resync_recorded(source_find(source_id), counts);
 }
 
@@ -182,7 +182,7 @@ resync(PG_FUNCTION_ARGS)
 	{
 		char	   *order_id = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
-		source_sync(source, &order_id, 1, &counts);
+		source_sync(source, &order_id, 1, false, &counts);
 		PG_RETURN_INT64(counts.synced);
 	}
 
@@ -195,7 +195,7 @@ resync(PG_FUNCTION_ARGS)
 		for (int i = 0; i < norders; i++)
 			everything |= strcmp(order_ids[i], "*") == 0;
 		if (!everything)
-			source_sync(source, order_ids, norders, &counts);
+			source_sync(source, order_ids, norders, false, &counts);
 	}
 	if (everything)
 		resync_everything(source->sync.source_id, &counts);
@@ -233,7 +233,7 @@ accrue_due(PG_FUNCTION_ARGS)
 		if (source == NULL)
 			continue;
 		order_ids = orders_of(&due_orders, source_ids[i], &norders);
-		source_sync(source_find(source_ids[i]), order_ids, norders, &counts);
+		source_sync(source_find(source_ids[i]), order_ids, norders, false, &counts);
 		done += norders;
 	}
 	SPI_finish();

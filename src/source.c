@@ -515,7 +515,7 @@ run_facts(Source *source, void *arg)
 
 	if (!source->planned)
 		guc_level = own_planner_begin();
-	result = SPI_execute_plan(plan, &param, NULL, false, 0);
+	result = own_execute_latest(plan, &param, NULL);
 	if (!source->planned)
 	{
 		own_planner_end(guc_level);
@@ -650,7 +650,7 @@ compare_ids(const void *a, const void *b)
  * Bring the orders named up to date, each once.
  */
 void
-source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts)
+source_sync(Source *source, char **order_ids, int norders, bool silent, SyncCounts *counts)
 {
 	OwnContext	saved;
 	SpellIds	ids;
@@ -681,7 +681,7 @@ source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts)
 		if (n == 0 || strcmp(ids.order_ids[n - 1], ids.order_ids[i]) != 0)
 			ids.order_ids[n++] = ids.order_ids[i];
 	}
-	sync_orders(&source->sync, ids.order_ids, n, counts);
+	sync_orders(&source->sync, ids.order_ids, n, silent, counts);
 	own_end(&saved);
 }
 

@@ -63,8 +63,9 @@ extern ErrorData *source_run_guarded(Source *source, GuardedWork work, void *arg
 /* Plans the facts query; to be called through source_run(). */
 extern void source_prepare_facts(Source *source, void *arg);
 
-/* Bring the orders named up to date. */
-extern void source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts);
+/* Bring the orders named up to date; silently: with no message to anybody. */
+extern void source_sync(Source *source, char **order_ids, int norders, bool silent,
+						SyncCounts *counts);
 
 /* Remember that a change could not be traced to its orders. */
 extern void source_remember_untraced(Source *source, ErrorData *error);

@@ -13,6 +13,11 @@
  * their keys, and if any transaction has ended since the facts were read, it
  * reads them again.  The second of two such transactions waits for the first
  * and then sees the sum of both.
+ *
+ * Facts and records are read as of now under REPEATABLE READ too: what is
+ * recorded must follow from the shop's tables as they will stand, not as they
+ * stood.  What such a transaction has to change and another changed after its
+ * snapshot gives a serialization failure, as everywhere.
  */
 #include "sync.h"
 
@@ -25,6 +30,7 @@
 #include "tier.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -35,7 +41,7 @@
 #include "utils/timestamp.h"
 
 /* Orders done by one round of statements. */
-#define SYNC_BATCH 1000
+#define SYNC_BATCH 10000
 
 /* An order on its way from what was recorded to what is to be. */
 typedef struct SyncItem
@@ -48,14 +54,34 @@ typedef struct SyncItem
 	Purchase   *recorded;		/* as it stands in the table by now */
 } SyncItem;
 
+/* The orders of a batch, to tell quickly whether it has one. */
+typedef struct ItemName
+{
+	char	   *order_id;
+	char		status;			/* simplehash's own */
+} ItemName;
+
+#define SH_PREFIX item_names
+#define SH_ELEMENT_TYPE ItemName
+#define SH_KEY_TYPE char *
+#define SH_KEY order_id
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key), strlen(key))
+#define SH_EQUAL(tb, a, b) (strcmp(a, b) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 typedef struct SyncBatch
 {
 	SyncSource *source;
 	TimestampTz now;
+	TimestampTz messages_since; /* what happened before calls for no message */
 	uint64		completions;	/* transactions ended when the facts were read */
 	SyncItem   *items;
 	int			nitems;
 	int			capacity;
+	item_names_hash *names;		/* NULL until asked for */
 	CustomerSet *customers;
 	Ledger		ledger;
 	Care		care;
@@ -93,24 +119,33 @@ add_item(SyncBatch *batch, char *order_id)
 	item = &batch->items[batch->nitems++];
 	memset(item, 0, sizeof(SyncItem));
 	item->order_id = order_id;
+	if (batch->names != NULL)
+	{
+		bool		found;
+
+		(void) item_names_insert(batch->names, order_id, &found);
+	}
 	return item;
 }
 
 static bool
-has_item(SyncBatch *batch, const char *order_id)
+has_item(SyncBatch *batch, char *order_id)
 {
-	for (int i = 0; i < batch->nitems; i++)
+	bool		found;
+
+	if (batch->names == NULL)
 	{
-		if (strcmp(batch->items[i].order_id, order_id) == 0)
-			return true;
+		batch->names = item_names_create(CurrentMemoryContext, batch->nitems, NULL);
+		for (int i = 0; i < batch->nitems; i++)
+			(void) item_names_insert(batch->names, batch->items[i].order_id, &found);
 	}
-	return false;
+	return item_names_lookup(batch->names, order_id) != NULL;
 }
 
 static uint64
 transactions_completed(void)
 {
-	return GetTransactionSnapshot()->snapXactCompletionCount;
+	return GetLatestSnapshot()->snapXactCompletionCount;
 }
 
 /* Read facts and records of the items from `first` on. */
@@ -231,6 +266,7 @@ lock_batch(SyncBatch *batch, int nnamed)
 	if (transactions_completed() != batch->completions)
 	{
 		batch->nitems = nnamed;
+		batch->names = NULL;
 		read_batch(batch);
 		nkeys = collect_customers(batch, &keys);
 		check_still_locked(batch, keys, nkeys);
@@ -791,7 +827,7 @@ post_item(SyncBatch *batch, SyncItem *item)
 		customer_touch(owner(batch, after));
 	}
 
-	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
+	care_order_changed(&batch->care, batch->source->source_id, batch->messages_since,
 					   before, after);
 }
 
@@ -891,13 +927,14 @@ write_sync_errors(SyncBatch *batch)
  */
 
 static void
-sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+sync_batch(SyncSource *source, char **order_ids, int norders, bool silent, SyncCounts *counts)
 {
 	SyncBatch	batch;
 
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
 	batch.now = retention_clock_now();
+	batch.messages_since = silent ? DT_NOEND : source->attached_at;
 	batch.capacity = norders + 8;
 	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
 	for (int i = 0; i < norders; i++)
@@ -921,15 +958,32 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	write_sync_errors(&batch);
 }
 
+/* An order and its customer, recorded or to be. */
+typedef struct OwnedOrder
+{
+	CustomerKey owner;
+	char	   *order_id;
+} OwnedOrder;
+
+static int
+compare_owned_orders(const void *a, const void *b)
+{
+	return customer_key_compare(&((const OwnedOrder *) a)->owner, &((const OwnedOrder *) b)->owner);
+}
+
 /*
- * Lock the customers of all orders before the first batch, so that two large
- * transactions lock in one order too.
+ * Before the first of many batches: lock the customers of all orders, so that
+ * two large transactions lock in one order too; and put each customer's orders
+ * together, so that their row is written about once.
  */
 static void
-lock_all_customers(SyncSource *source, char **order_ids, int norders)
+prepare_many(SyncSource *source, char **order_ids, int norders)
 {
+	MemoryContext context = CurrentMemoryContext;
+	OwnedOrder *owned = (OwnedOrder *) palloc_extended(norders * sizeof(OwnedOrder), MCXT_ALLOC_HUGE);
 	CustomerKey *keys = NULL;
 	int			nkeys = 0;
+	int			nowned = 0;
 
 	for (int done = 0; done < norders; done += SYNC_BATCH)
 	{
@@ -939,6 +993,7 @@ lock_all_customers(SyncSource *source, char **order_ids, int norders)
 		int			n = Min(SYNC_BATCH, norders - done);
 
 		CHECK_FOR_INTERRUPTS();
+		SPI_connect();
 		memset(&batch, 0, sizeof(batch));
 		batch.source = source;
 		batch.capacity = n + 8;
@@ -946,34 +1001,64 @@ lock_all_customers(SyncSource *source, char **order_ids, int norders)
 		for (int i = 0; i < n; i++)
 			add_item(&batch, order_ids[done + i]);
 		read_batch(&batch);
-		nfound = collect_customers(&batch, &found);
 
-		keys = keys ? (CustomerKey *) repalloc(keys, (nkeys + nfound) * sizeof(CustomerKey)) :
-			(CustomerKey *) palloc(Max(nfound, 1) * sizeof(CustomerKey));
-		memcpy(keys + nkeys, found, nfound * sizeof(CustomerKey));
-		nkeys = customer_keys_sort(keys, nkeys + nfound);
+		for (int i = 0; i < n; i++)
+		{
+			SyncItem   *item = &batch.items[i];
+			OwnedOrder *order = &owned[nowned++];
+
+			order->order_id = item->order_id;
+			order->owner.shop_id = 0;
+			order->owner.customer_id = "";
+			if (item->before != NULL)
+			{
+				order->owner.shop_id = item->before->shop_id;
+				order->owner.customer_id = MemoryContextStrdup(context, item->before->customer_id);
+			}
+			else if (item->facts.status == FACTS_FOUND && item->facts.facts->customer_id != NULL)
+			{
+				order->owner.shop_id = item->facts.facts->shop_id;
+				order->owner.customer_id = MemoryContextStrdup(context, item->facts.facts->customer_id);
+			}
+		}
+
+		nfound = collect_customers(&batch, &found);
+		keys = keys ? (CustomerKey *) repalloc_huge(keys, (nkeys + nfound) * sizeof(CustomerKey)) :
+			(CustomerKey *) MemoryContextAllocHuge(context, Max(nfound, 1) * sizeof(CustomerKey));
+		for (int i = 0; i < nfound; i++)
+		{
+			keys[nkeys + i].shop_id = found[i].shop_id;
+			keys[nkeys + i].customer_id = MemoryContextStrdup(context, found[i].customer_id);
+		}
+		nkeys += nfound;
+		SPI_finish();
 	}
-	(void) customers_lock(keys, nkeys);
+
+	SPI_connect();
+	(void) customers_lock(keys, customer_keys_sort(keys, nkeys));
+	SPI_finish();
+
+	qsort(owned, norders, sizeof(OwnedOrder), compare_owned_orders);
+	for (int i = 0; i < norders; i++)
+		order_ids[i] = owned[i].order_id;
 }
 
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
- * To be called as the extension's owner, in the shop's time zone.
+ * To be called as the extension's owner, in the shop's time zone; may put the
+ * names in another order.  Silently, as for a backfill: with no message to
+ * anybody.
  */
 void
-sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+sync_orders(SyncSource *source, char **order_ids, int norders, bool silent, SyncCounts *counts)
 {
 	if (norders > SYNC_BATCH)
-	{
-		SPI_connect();
-		lock_all_customers(source, order_ids, norders);
-		SPI_finish();
-	}
+		prepare_many(source, order_ids, norders);
 	for (int done = 0; done < norders; done += SYNC_BATCH)
 	{
 		CHECK_FOR_INTERRUPTS();
 		SPI_connect();
-		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), counts);
+		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), silent, counts);
 		SPI_finish();
 	}
 }

@@ -51,7 +51,8 @@ typedef struct SyncCounts
 	int64		failed;
 } SyncCounts;
 
-extern void sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts);
+extern void sync_orders(SyncSource *source, char **order_ids, int norders, bool silent,
+						SyncCounts *counts);
 
 /* Days after payment that stand for completion where a shop has no such state. */
 #define DAYS_TO_COMPLETION 7

@@ -426,7 +426,7 @@ drain_source(PendingSource *waiting)
 	if (source->truncated)
 		resync_recorded(source, &counts);
 	else
-		source_sync(source, order_ids, norders, &counts);
+		source_sync(source, order_ids, norders, false, &counts);
 }
 
 static void
