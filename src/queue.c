@@ -263,7 +263,7 @@ static OwnQuery grant_messages = {
 	"UPDATE retention.care_message m"
 	" SET state = 'claimed', reason = NULL, held_until = $8, attempts = m.attempts + 1,"
 	" message_id = coalesce(m.message_id, k.token), token = k.token, worker = $9,"
-	" assignee = CASE WHEN m.channel IN ('call', 'visit') THEN coalesce(m.assignee, $9) END,"
+	" assignee = CASE WHEN m.channel IN ('call', 'visit', 'post') THEN coalesce(m.assignee, $9) END,"
 	" counted_at = CASE WHEN k.counts THEN $10 END,"
 	" text = k.text, segments = nullif(k.segments, 0), changed_at = $10"
 	" FROM unnest($2, $3, $4, $5, $6, $7, $11) AS k (customer_id, rule, subject, token, text, segments, counts)"
