@@ -29,8 +29,8 @@ BEGIN
 	END IF;
 
 	until := (local_date + quiet_to) AT TIME ZONE time_zone;
-	-- Of an hour that comes twice the end may name the first: then it is over.
-	RETURN greatest(until, at + interval '1 minute');
+	-- Of an hour that comes twice the end may be the first, and over.
+	RETURN CASE WHEN until > at THEN until ELSE at + interval '1 minute' END;
 END
 $$;
 

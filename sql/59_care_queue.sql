@@ -322,7 +322,7 @@ BEGIN
 				AND m.state IN ('queued', 'claimed')
 				AND coalesce(m.held_until, m.due_at) <= notify_workers.at
 			LIMIT 10000
-		) AS some;
+		) AS waiting;
 		IF due > 0 THEN
 			PERFORM pg_notify('retention_messages', json_build_object('channel', the_channel, 'due', due)::text);
 		END IF;
@@ -354,7 +354,7 @@ CREATE VIEW retention.care_skipped AS
 		m.reason,
 		CASE
 			WHEN m.reason = 'quiet hours' THEN
-				pg_catalog.format('It fell due in the quiet hours (%s to %s) and goes out when they end.', s.quiet_from, s.quiet_to)
+				pg_catalog.format('It fell due in the quiet hours (%s to %s) and goes out when they end.', pg_catalog.left(s.quiet_from::text, 5), pg_catalog.left(s.quiet_to::text, 5))
 			WHEN m.reason = 'frequency cap' THEN
 				'The customer was written to lately; it goes out as soon as the frequency cap allows.'
 			WHEN m.reason = 'failed, will be tried again' THEN
