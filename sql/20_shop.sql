@@ -11,6 +11,7 @@ CREATE TABLE retention.shop (
 		CHECK (pg_catalog.timezone(time_zone, timestamptz '2000-01-01 00:00:00+00') IS NOT NULL),
 	currency text NOT NULL DEFAULT 'CNY',
 	signature text,
+	language text NOT NULL DEFAULT 'zh' CHECK (language IN ('zh', 'en')),
 	new_customer_days integer NOT NULL DEFAULT 30 CHECK (new_customer_days > 0),
 	long_absent_days integer NOT NULL DEFAULT 180 CHECK (long_absent_days > 0),
 	on_error text NOT NULL DEFAULT 'warn' CHECK (on_error IN ('warn', 'raise')),
@@ -38,6 +39,7 @@ COMMENT ON COLUMN retention.shop.name IS 'Name of the shop, by which functions a
 COMMENT ON COLUMN retention.shop.time_zone IS 'The shop''s own time zone: its days, and its timestamps without time zone';
 COMMENT ON COLUMN retention.shop.currency IS 'ISO code of the currency that amounts are kept in';
 COMMENT ON COLUMN retention.shop.signature IS 'Signature of messages, shown as 【signature】; NULL means the name';
+COMMENT ON COLUMN retention.shop.language IS 'Language of its messages: zh (Chinese) or en (English)';
 COMMENT ON COLUMN retention.shop.new_customer_days IS 'A customer is new for so many days after the first purchase';
 COMMENT ON COLUMN retention.shop.long_absent_days IS 'A customer is long absent after so many days without a purchase';
 COMMENT ON COLUMN retention.shop.on_error IS 'What a broken facts query does to the shop''s write: warn (it goes through, the order is remembered in sync_error) or raise';
