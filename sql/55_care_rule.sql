@@ -62,6 +62,9 @@ CREATE TABLE retention.care_rule_default (
 	priority integer NOT NULL,
 	template text,
 	parameters jsonb NOT NULL DEFAULT '{}' CHECK (retention.care_parameters_valid(event, parameters)),
+	counts_towards_caps boolean NOT NULL DEFAULT true,
+	ignores_caps boolean NOT NULL DEFAULT false,
+	ignores_quiet_hours boolean NOT NULL DEFAULT false,
 	enabled boolean NOT NULL DEFAULT false
 );
 
@@ -75,6 +78,9 @@ COMMENT ON COLUMN retention.care_rule_default.purpose IS 'transactional, care or
 COMMENT ON COLUMN retention.care_rule_default.priority IS 'Where several wait, the higher goes first';
 COMMENT ON COLUMN retention.care_rule_default.template IS 'Template of its text; NULL means the one named like the rule';
 COMMENT ON COLUMN retention.care_rule_default.parameters IS 'What the event needs to know besides: amount, amounts, purchases, top, festivals, recipient; see care_rule.parameters';
+COMMENT ON COLUMN retention.care_rule_default.counts_towards_caps IS 'Whether its messages count towards frequency caps';
+COMMENT ON COLUMN retention.care_rule_default.ignores_caps IS 'Whether its messages go out whatever the frequency caps say';
+COMMENT ON COLUMN retention.care_rule_default.ignores_quiet_hours IS 'Whether its messages go out in quiet hours too';
 COMMENT ON COLUMN retention.care_rule_default.enabled IS 'Whether the rule is on';
 
 INSERT INTO retention.care_rule_default (name, event, delay, validity, channel, purpose, priority, parameters)
@@ -124,6 +130,9 @@ CREATE TABLE retention.care_rule (
 	priority integer NOT NULL DEFAULT 50,
 	template text,
 	parameters jsonb NOT NULL DEFAULT '{}' CHECK (retention.care_parameters_valid(event, parameters)),
+	counts_towards_caps boolean NOT NULL DEFAULT true,
+	ignores_caps boolean NOT NULL DEFAULT false,
+	ignores_quiet_hours boolean NOT NULL DEFAULT false,
 	enabled boolean NOT NULL DEFAULT true,
 	PRIMARY KEY (shop_id, name),
 	CONSTRAINT care_rule_delay CHECK (
@@ -144,6 +153,9 @@ COMMENT ON COLUMN retention.care_rule.purpose IS 'transactional, care or marketi
 COMMENT ON COLUMN retention.care_rule.priority IS 'Where several wait, the higher goes first';
 COMMENT ON COLUMN retention.care_rule.template IS 'Template of its text; NULL means the one named like the rule';
 COMMENT ON COLUMN retention.care_rule.parameters IS 'What the event needs to know besides. amount: least value of the order (paid), amounts: the sums that are milestones (spend_milestone), score: highest score that is a bad review (review, bad_review), purchases: least number of purchases (repurchase, festival, season, last_purchase), top: how many customers of a shop (best_customer), festivals: names of those to greet on (festival, season; by default those meant for the shop''s language), recipient: customer or referrer (referral)';
+COMMENT ON COLUMN retention.care_rule.counts_towards_caps IS 'Whether its messages count towards frequency caps';
+COMMENT ON COLUMN retention.care_rule.ignores_caps IS 'Whether its messages go out whatever the frequency caps say';
+COMMENT ON COLUMN retention.care_rule.ignores_quiet_hours IS 'Whether its messages go out in quiet hours too';
 COMMENT ON COLUMN retention.care_rule.enabled IS 'Whether the rule is on';
 
 CREATE TRIGGER invalidate_cache
@@ -185,13 +197,15 @@ CREATE TRIGGER removed
 CREATE VIEW retention.care_rules AS
 	SELECT
 		r.shop_id,
-		r.name, r.event, r.delay, r.validity, r.channel, r.purpose, r.priority, r.template, r.parameters, r.enabled,
+		r.name, r.event, r.delay, r.validity, r.channel, r.purpose, r.priority, r.template, r.parameters,
+		r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours, r.enabled,
 		false AS shipped
 	FROM retention.care_rule r
 	UNION ALL
 	SELECT
 		s.shop_id,
-		d.name, d.event, d.delay, d.validity, d.channel, d.purpose, d.priority, d.template, d.parameters, d.enabled,
+		d.name, d.event, d.delay, d.validity, d.channel, d.purpose, d.priority, d.template, d.parameters,
+		d.counts_towards_caps, d.ignores_caps, d.ignores_quiet_hours, d.enabled,
 		true
 	FROM retention.shop s
 	CROSS JOIN retention.care_rule_default d
@@ -212,6 +226,9 @@ COMMENT ON COLUMN retention.care_rules.purpose IS 'transactional, care or market
 COMMENT ON COLUMN retention.care_rules.priority IS 'Where several wait, the higher goes first';
 COMMENT ON COLUMN retention.care_rules.template IS 'Template of its text; NULL means the one named like the rule';
 COMMENT ON COLUMN retention.care_rules.parameters IS 'What the event needs to know besides: amount, amounts, purchases, top, festivals, recipient; see care_rule.parameters';
+COMMENT ON COLUMN retention.care_rules.counts_towards_caps IS 'Whether its messages count towards frequency caps';
+COMMENT ON COLUMN retention.care_rules.ignores_caps IS 'Whether its messages go out whatever the frequency caps say';
+COMMENT ON COLUMN retention.care_rules.ignores_quiet_hours IS 'Whether its messages go out in quiet hours too';
 COMMENT ON COLUMN retention.care_rules.enabled IS 'Whether the rule is on';
 COMMENT ON COLUMN retention.care_rules.shipped IS 'Whether it is a shipped rule that the shop has not changed';
 
@@ -240,6 +257,9 @@ BEGIN
 	NEW.purpose := coalesce(NEW.purpose, 'transactional');
 	NEW.priority := coalesce(NEW.priority, 50);
 	NEW.parameters := coalesce(NEW.parameters, '{}');
+	NEW.counts_towards_caps := coalesce(NEW.counts_towards_caps, true);
+	NEW.ignores_caps := coalesce(NEW.ignores_caps, false);
+	NEW.ignores_quiet_hours := coalesce(NEW.ignores_quiet_hours, false);
 	NEW.enabled := coalesce(NEW.enabled, true);
 
 	IF TG_OP = 'UPDATE' AND NOT OLD.shipped THEN
@@ -254,10 +274,16 @@ BEGIN
 			priority = NEW.priority,
 			template = NEW.template,
 			parameters = NEW.parameters,
+			counts_towards_caps = NEW.counts_towards_caps,
+			ignores_caps = NEW.ignores_caps,
+			ignores_quiet_hours = NEW.ignores_quiet_hours,
 			enabled = NEW.enabled
 		WHERE r.shop_id = OLD.shop_id AND r.name = OLD.name;
 	ELSE
-		INSERT INTO retention.care_rule (shop_id, name, event, delay, validity, channel, purpose, priority, template, parameters, enabled)
+		INSERT INTO retention.care_rule (
+			shop_id, name, event, delay, validity, channel, purpose, priority, template, parameters,
+			counts_towards_caps, ignores_caps, ignores_quiet_hours, enabled
+		)
 		VALUES (
 			NEW.shop_id,
 			NEW.name,
@@ -269,6 +295,9 @@ BEGIN
 			NEW.priority,
 			NEW.template,
 			NEW.parameters,
+			NEW.counts_towards_caps,
+			NEW.ignores_caps,
+			NEW.ignores_quiet_hours,
 			NEW.enabled
 		);
 	END IF;

@@ -24,6 +24,16 @@ BEGIN
 		RAISE EXCEPTION 'a decision needs a customer and a yes or no'
 			USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	IF record_consent.channel NOT IN ('sms', 'email', 'wechat', 'call', 'post', 'visit') THEN
+		RAISE EXCEPTION 'there is no channel "%"', record_consent.channel
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Channels are sms, email, wechat, call, post and visit; NULL means all of them.';
+	END IF;
+	IF record_consent.purpose NOT IN ('transactional', 'care', 'marketing') THEN
+		RAISE EXCEPTION 'there is no purpose "%"', record_consent.purpose
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Purposes are transactional, care and marketing; NULL means all of them.';
+	END IF;
 
 	-- Orders lock the customer before that customer's messages: so do we.
 	PERFORM
@@ -40,8 +50,10 @@ BEGIN
 		record_consent.granted,
 		coalesce(at, retention.now()),
 		record_consent.how
-	FROM unnest(coalesce(ARRAY[record_consent.channel], '{sms,email,wechat,call,post,visit}')) AS a (channel)
-	CROSS JOIN unnest(coalesce(ARRAY[record_consent.purpose], '{transactional,care,marketing}')) AS b (purpose)
+	FROM unnest('{sms,email,wechat,call,post,visit}'::text[]) AS a (channel)
+	CROSS JOIN unnest('{transactional,care,marketing}'::text[]) AS b (purpose)
+	WHERE (record_consent.channel IS NULL OR a.channel = record_consent.channel)
+		AND (record_consent.purpose IS NULL OR b.purpose = record_consent.purpose)
 	ORDER BY a.channel, b.purpose
 	ON CONFLICT (shop_id, customer_id, channel, purpose) DO UPDATE
 	SET granted = EXCLUDED.granted,

@@ -387,6 +387,8 @@ CREATE VIEW retention.care_skipped AS
 				pg_catalog.format('The customer answered none of the last %s marketing messages and bought nothing since.', s.suppress_unanswered)
 			WHEN m.reason = 'bad review' THEN
 				pg_catalog.format('The customer left a bad review in the last %s days.', s.suppress_review_days)
+			WHEN m.reason = 'missing value: template' THEN
+				'The rule has no text: give it a template.'
 			WHEN m.reason LIKE 'missing value%' THEN
 				pg_catalog.format('The text needs a value that is not known%s; give its placeholder a default.', pg_catalog.substr(m.reason, 14))
 			WHEN m.reason = 'gave up' THEN

@@ -24,7 +24,6 @@
 #include "common/pg_prng.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -123,8 +122,8 @@ typedef struct Claim
 	TimestampTz at;
 	TimestampTz lease_ends;
 	char	   *worker;			/* may be NULL */
-	bool		renders;		/* there are templates */
-	bool		made_contacts;	/* rows of care_contact were inserted */
+	bool		by_people;		/* a task: who does it finds the words */
+	char	   *last_contact;	/* last row of care_contact inserted for a shop */
 	int32		granted;
 	ReturnSetInfo *result;
 } Claim;
@@ -143,9 +142,7 @@ static OwnQuery read_shops = {
 
 static OwnQuery read_rules = {
 	"SELECT r.name, r.event, r.enabled,"
-	" coalesce((to_jsonb(r) ->> 'counts_towards_caps')::boolean, true),"
-	" coalesce((to_jsonb(r) ->> 'ignores_caps')::boolean, false),"
-	" coalesce((to_jsonb(r) ->> 'ignores_quiet_hours')::boolean, false)"
+	" r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours"
 	" FROM retention.care_rules r WHERE r.shop_id = $1",
 	1, {"int4"}
 };
@@ -177,15 +174,18 @@ static OwnQuery lock_candidates = {
 	6, {"int4", "text", "int4", "timestamptz", "text", "int8"}
 };
 
-/* Sorted, so that two claims never wait for each other. */
+/*
+ * Sorted, and only behind those that this claim has inserted before: two
+ * claims must never wait for each other.
+ */
 static OwnQuery insert_contacts = {
 	"INSERT INTO retention.care_contact (shop_id, customer_id)"
 	" SELECT $1, k.customer_id FROM (SELECT DISTINCT u.customer_id COLLATE \"C\" AS customer_id"
 	" FROM unnest($2) AS u (customer_id)) AS k"
-	" WHERE NOT EXISTS (SELECT FROM retention.care_contact c"
+	" WHERE k.customer_id > $3 AND NOT EXISTS (SELECT FROM retention.care_contact c"
 	" WHERE c.shop_id = $1 AND c.customer_id = k.customer_id)"
-	" ORDER BY k.customer_id ON CONFLICT DO NOTHING",
-	2, {"int4", "text[]"}
+	" ORDER BY k.customer_id ON CONFLICT DO NOTHING RETURNING customer_id",
+	3, {"int4", "text[]", "text"}
 };
 
 static OwnQuery lock_contacts = {
@@ -613,7 +613,8 @@ lock_customers(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = 0;
-	Datum		args[2];
+	Datum		args[3];
+	uint64		ninserted;
 	uint64		nlocked;
 	char	  **locked;
 
@@ -627,10 +628,15 @@ lock_customers(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 
 	args[0] = Int32GetDatum(shop->shop_id);
 	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = CStringGetTextDatum(claim->last_contact);
+	ninserted = own_execute(&insert_contacts, args, NULL);
+	for (uint64 i = 0; i < ninserted; i++)
+	{
+		char	   *inserted = own_text(SPI_tuptable->vals[i], 1);
 
-	/* Once in a claim: two rounds of inserts would not be sorted together. */
-	if (!claim->made_contacts)
-		claim->made_contacts = own_execute(&insert_contacts, args, NULL) > 0;
+		if (strcmp(inserted, claim->last_contact) > 0)
+			claim->last_contact = inserted;
+	}
 	nlocked = own_execute(&lock_contacts, args, NULL);
 	locked = (char **) palloc(Max(nlocked, 1) * sizeof(char *));
 	for (uint64 i = 0; i < nlocked; i++)
@@ -737,7 +743,7 @@ render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	Datum		args[8];
 	uint64		nrows;
 
-	if (n == 0 || !claim->renders)
+	if (n == 0)
 		return;
 	args[0] = Int32GetDatum(shop->shop_id);
 	args[1] = TEXTS_OF(chosen, n, customer_id);
@@ -756,7 +762,7 @@ render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 
 		message->text = own_text(row, 2);
 		message->segments = (int32) own_int64(row, 4);
-		if (missing != NULL)
+		if (missing != NULL && !claim->by_people)
 			refuse(message, VERDICT_SKIPPED, psprintf("%s: %s", REASON_MISSING, missing));
 	}
 }
@@ -992,6 +998,7 @@ claim_from_shop(Claim *claim, QueueShop *shop)
 	int64		priority = (int64) PG_INT32_MAX + 1;
 	int			rounds = 0;
 
+	claim->last_contact = "";
 	load_rules_and_caps(claim, shop);
 	while (claim->granted < claim->max && rounds < MAX_ROUNDS)
 	{
@@ -1031,15 +1038,6 @@ check_not_null(FunctionCallInfo fcinfo, int argument, const char *name)
 				 errmsg("argument \"%s\" must not be null", name)));
 }
 
-static bool
-has_templates(void)
-{
-	Oid			argtypes[] = {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID};
-	List	   *name = list_make2(makeString(RETENTION_SCHEMA), makeString("render_message"));
-
-	return OidIsValid(LookupFuncName(name, lengthof(argtypes), argtypes, true));
-}
-
 Datum
 claim_messages(PG_FUNCTION_ARGS)
 {
@@ -1058,6 +1056,8 @@ claim_messages(PG_FUNCTION_ARGS)
 
 	memset(&claim, 0, sizeof(claim));
 	claim.channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	claim.by_people = text_equal(claim.channel, "call") || text_equal(claim.channel, "visit") ||
+		text_equal(claim.channel, "post");
 	claim.max = PG_GETARG_INT32(1);
 	claim.at = PG_GETARG_TIMESTAMPTZ(4);
 	claim.lease_ends = lease_end(claim.at, PG_GETARG_INTERVAL_P(2));
@@ -1080,7 +1080,6 @@ claim_messages(PG_FUNCTION_ARGS)
 	claim.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	own_begin(&saved);
 	SPI_connect();
-	claim.renders = has_templates();
 	shops = load_shops(shop_id, claim.at, &nshops);
 	for (int i = 0; i < nshops && claim.granted < claim.max; i++)
 		claim_from_shop(&claim, &shops[i]);

@@ -2,10 +2,12 @@
 SET timezone = 'Asia/Shanghai';
 SET retention.clock = '2024-05-01 12:00+08';
 INSERT INTO retention.shop (shop_id, name, time_zone, marketing_consent, suppress_unanswered) VALUES (1, 'Tea House', 'Asia/Shanghai', 'opt_out', 3);
+INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'greeting', 'zh', '你好 {{customer.name|亲}}');
 INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, priority)
 VALUES (1, 'news', 'season', 'sms', 'marketing', 10), (1, 'sale', 'festival', 'sms', 'marketing', 30),
 	(1, 'mail', 'season', 'email', 'marketing', 10), (1, 'hello', 'birthday', 'sms', 'care', 20), (1, 'shipped', 'shipped', 'sms', 'transactional', 60);
 
+UPDATE retention.care_rule SET template = 'greeting';
 CREATE SCHEMA care_caps_test;
 SET search_path = care_caps_test, public;
 CREATE FUNCTION queue(rule text, customer text, subject text DEFAULT 'once', due timestamptz DEFAULT retention.now(), valid interval DEFAULT '30 days') RETURNS void LANGUAGE sql AS $$
@@ -85,8 +87,8 @@ SELECT customer_id, explanation FROM retention.care_skipped WHERE customer_id = 
 -- However often one claims, no customer is written to twice within the cap.
 DELETE FROM retention.care_message;
 UPDATE retention.shop SET marketing_cap_days = 7, suppress_unanswered = NULL;
-SELECT count(queue(r, 'c' || c, s::text, timestamptz '2024-10-01 00:00+08' + c * s * interval '7 hours', '40 days'))
-FROM generate_series(1, 20) AS c, generate_series(1, 10) AS s, unnest('{news,sale,mail}'::text[]) AS r;
+SELECT count(*) FROM generate_series(1, 20) AS c, generate_series(1, 10) AS s, unnest('{news,sale,mail}'::text[]) AS r,
+	LATERAL queue(r, 'c' || c, s::text, timestamptz '2024-10-01 00:00+08' + c * s * interval '7 hours', '40 days');
 UPDATE retention.care_rule SET ignores_caps = false, counts_towards_caps = true;
 DO $$ BEGIN
 	FOR hours IN 0..1800 BY 5 LOOP
@@ -105,6 +107,7 @@ DELETE FROM retention.care_message;
 DELETE FROM retention.care_contact;
 DELETE FROM retention.customer_stats;
 DELETE FROM retention.care_rule;
+DELETE FROM retention.care_template;
 DELETE FROM retention.shop;
 RESET search_path;
 RESET retention.clock;

@@ -2,10 +2,12 @@
 SET timezone = 'Asia/Shanghai';
 SET retention.clock = '2024-05-01 12:00+08';
 INSERT INTO retention.shop (shop_id, name, time_zone, marketing_consent) VALUES (1, 'Tea House', 'Asia/Shanghai', 'opt_out');
+INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'greeting', 'zh', '你好 {{customer.name|亲}}');
 INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, priority)
 VALUES (1, 'hello', 'birthday', 'sms', 'transactional', 50), (1, 'urgent', 'birthday', 'sms', 'transactional', 90),
 	(1, 'late', 'unpaid', 'sms', 'transactional', 60);
 
+UPDATE retention.care_rule SET template = 'greeting';
 CREATE SCHEMA care_queue_test;
 SET search_path = care_queue_test, public;
 CREATE FUNCTION queue(rule text, customer text, due timestamptz DEFAULT retention.now(), valid interval DEFAULT '1 day', channel text DEFAULT 'sms')
@@ -103,7 +105,6 @@ UPDATE retention.care_message SET source_id = 1, order_id = '7' WHERE rule = 'la
 INSERT INTO retention.purchase (source_id, order_id, shop_id, customer_id, placed_at, total, paid, refunded) VALUES (1, '7', 1, 'hal', '2024-05-05 11:00+08', 1, 0, 0);
 SELECT rule FROM retention.claim_messages('sms', 100, '1 minute', at => '2024-05-05 12:00+08') WHERE customer_id = 'hal' ORDER BY rule;
 UPDATE retention.purchase SET paid_at = '2024-05-05 12:00+08', paid = 1;
-UPDATE retention.care_rule_default SET enabled = false WHERE false;
 ALTER TABLE retention.care_rule DISABLE TRIGGER USER;
 UPDATE retention.care_rule SET enabled = false WHERE name = 'urgent';
 ALTER TABLE retention.care_rule ENABLE TRIGGER USER;
@@ -130,8 +131,16 @@ SELECT receipt, receipt_at, response, responded_at FROM retention.care_message W
 -- without any profile is left to the worker.
 INSERT INTO retention.customer (shop_id, customer_id, name, phone) VALUES (1, 'jim', 'Jim', NULL), (1, 'kim', 'Kim', '13800000000'), (1, 'lea', NULL, NULL);
 SELECT queue('hello', 'jim', '2024-05-08 12:00+08'), queue('hello', 'kim', '2024-05-08 12:00+08'), queue('hello', 'lea', '2024-05-08 12:00+08');
-SELECT customer_id, recipient FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule = 'hello' ORDER BY 1;
+SELECT customer_id, recipient, text, segments FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule = 'hello' ORDER BY 1;
 SELECT customer_id, explanation FROM retention.care_skipped WHERE customer_id = 'jim';
+
+-- A text that lacks a value stays here; a task for people needs no text.
+INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'by name', 'zh', '{{name}}，您好');
+INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, template) VALUES (1, 'named', 'birthday', 'sms', 'care', 'by name'), (1, 'visit', 'birthday', 'visit', 'care', 'by name');
+SELECT queue('named', 'kim', '2024-05-08 12:00+08'), queue('named', 'lea', '2024-05-08 12:00+08'), queue('visit', 'lea', '2024-05-08 12:00+08', channel => 'visit');
+SELECT customer_id, text FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule = 'named';
+SELECT customer_id, text FROM retention.claim_messages('visit', 100, at => '2024-05-08 12:00+08');
+SELECT customer_id, explanation FROM retention.care_skipped WHERE rule = 'named';
 
 -- Workers are told how much is due, by channel.
 SELECT retention.notify_workers('2024-05-09 12:00+08');
@@ -162,6 +171,7 @@ DELETE FROM retention.care_message;
 DELETE FROM retention.customer;
 DELETE FROM retention.purchase;
 DELETE FROM retention.care_rule;
+DELETE FROM retention.care_template;
 DELETE FROM retention.shop;
 RESET search_path;
 RESET retention.clock;
