@@ -240,16 +240,19 @@ static OwnQuery read_suppression = {
 	5, {"int4", "text[]", "int8", "int8", "timestamptz"}
 };
 
-/* The customer's latest messages under a cap, and when each stops counting. */
+/*
+ * When each of the customer's latest messages under a cap stops counting.  A
+ * message whose worker never reported back does not stand in its own way.
+ */
 static OwnQuery read_capped = {
 	"SELECT k.no, array(SELECT m.counted_at + $5 FROM retention.care_message m"
 	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id"
 	" AND m.counted_at > $6 - $5 AND m.state IN ('claimed', 'sent')"
 	" AND ($3 IS NULL OR m.purpose = $3) AND ($4 IS NULL OR m.channel = $4)"
-	" AND m.counted_at IS NOT NULL"
+	" AND m.counted_at IS NOT NULL AND NOT (m.rule = k.rule AND m.subject = k.subject)"
 	" ORDER BY m.counted_at DESC LIMIT $7)"
-	" FROM unnest($2) WITH ORDINALITY AS k (customer_id, no)",
-	7, {"int4", "text[]", "text", "text", "interval", "timestamptz", "int8"}
+	" FROM unnest($2, $8, $9) WITH ORDINALITY AS k (customer_id, rule, subject, no)",
+	9, {"int4", "text[]", "text", "text", "interval", "timestamptz", "int8", "text[]", "text[]"}
 };
 
 static OwnQuery render_texts = {
@@ -282,7 +285,8 @@ static OwnQuery refuse_messages = {
 
 static OwnQuery set_sent = {
 	"UPDATE retention.care_message m"
-	" SET state = 'sent', sent_at = $3, provider_id = $2, held_until = NULL, last_error = NULL, changed_at = $3,"
+	" SET state = 'sent', sent_at = $3, counted_at = CASE WHEN m.counted_at IS NOT NULL THEN $3 END,"
+	" provider_id = $2, held_until = NULL, last_error = NULL, changed_at = $3,"
 	" reason = CASE WHEN m.state <> 'claimed' THEN 'sent before it was taken back: ' || coalesce(m.reason, m.state) END"
 	" WHERE m.token = $1 AND m.state IN ('claimed', 'cancelled', 'skipped')"
 	" RETURNING m.reason IS NOT NULL",
@@ -776,8 +780,8 @@ check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap, Message *messages,
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = 0;
-	Datum		args[7];
-	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	Datum		args[9];
+	char		nulls[9] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
 	TimestampTz **counting;
 	int		   *ncounting;
 	uint64		nrows;
@@ -800,6 +804,8 @@ check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap, Message *messages,
 	args[4] = IntervalPGetDatum(cap->period);
 	args[5] = TimestampTzGetDatum(claim->at);
 	args[6] = Int64GetDatum(cap->messages);
+	args[7] = TEXTS_OF(chosen, n, rule_name);
+	args[8] = TEXTS_OF(chosen, n, subject);
 	nrows = own_execute(&read_capped, args, nulls);
 
 	counting = (TimestampTz **) palloc0(n * sizeof(TimestampTz *));

@@ -41,7 +41,9 @@ SELECT send('2024-06-01 12:01+08');
 SELECT queue('news', 'dan', 'a', '2024-06-01 12:00+08'), queue('news', 'dan', 'b', '2024-06-01 12:00+08');
 SELECT count(*) FROM retention.claim_messages('sms', 1, at => '2024-06-01 12:02+08');
 SELECT count(*) FROM retention.claim_messages('sms', 1, at => '2024-06-01 12:02+08');
--- Nor does it outlive its own validity.
+-- A message whose worker died does not stand in its own way.
+SELECT subject, attempt FROM retention.claim_messages('sms', 100, at => '2024-06-01 13:00+08');
+-- Nor does a message outlive its own validity.
 SELECT queue('news', 'eve', 'a', '2024-06-01 12:00+08'), queue('news', 'eve', 'b', '2024-06-01 12:00+08', '3 days');
 SELECT send('2024-06-01 12:03+08');
 SELECT send('2024-06-04 12:00+08');
@@ -91,7 +93,7 @@ SELECT count(*) FROM generate_series(1, 20) AS c, generate_series(1, 10) AS s, u
 	LATERAL queue(r, 'c' || c, s::text, timestamptz '2024-10-01 00:00+08' + c * s * interval '7 hours', '40 days');
 UPDATE retention.care_rule SET ignores_caps = false, counts_towards_caps = true;
 DO $$ BEGIN
-	FOR hours IN 0..1800 BY 5 LOOP
+	FOR hours IN 0..1800 BY 9 LOOP
 		PERFORM send(timestamptz '2024-10-01 00:00+08' + hours * interval '1 hour', CASE WHEN hours % 2 = 0 THEN 'sms' ELSE 'email' END);
 	END LOOP;
 END $$;
