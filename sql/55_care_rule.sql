@@ -71,7 +71,7 @@ CREATE TABLE retention.care_rule_default (
 COMMENT ON TABLE retention.care_rule_default IS 'The care rules that come with the extension, all switched off; not to be edited: it is not dumped';
 COMMENT ON COLUMN retention.care_rule_default.name IS 'Name of the rule';
 COMMENT ON COLUMN retention.care_rule_default.event IS 'What calls for the message; see care_rule.event';
-COMMENT ON COLUMN retention.care_rule_default.delay IS 'How long after the event it falls due; where the event is a day, from that days midnight in the shops zone, and before it when negative';
+COMMENT ON COLUMN retention.care_rule_default.delay IS 'How long after the event it falls due; where the event is a day, from that day''s midnight in the shop''s zone, and before it when negative';
 COMMENT ON COLUMN retention.care_rule_default.validity IS 'How long after falling due it is still worth sending';
 COMMENT ON COLUMN retention.care_rule_default.channel IS 'Channel it goes by: sms, email, wechat, call, post or visit; shop is a notice to the shopkeeper';
 COMMENT ON COLUMN retention.care_rule_default.purpose IS 'transactional, care or marketing';
@@ -103,6 +103,8 @@ VALUES
 	('silence_180_days', 'last_purchase', '180 days 10 hours', '7 days', 'sms', 'care', 20, '{}'),
 	('silence_365_days', 'last_purchase', '365 days 10 hours', '14 days', 'call', 'care', 20, '{}'),
 	('spend_milestone', 'spend_milestone', '1 day 10 hours', '14 days', 'post', 'care', 40, '{"amounts": [5000, 10000, 20000, 50000]}'),
+	('tier_reached', 'tier_reached', '0', '3 days', 'sms', 'care', 60, '{}'),
+	('tier_at_risk', 'tier_at_risk', '-30 days 10 hours', '14 days', 'sms', 'care', 35, '{}'),
 	('points_expiring', 'points_expiring', '-30 days 10 hours', '14 days', 'sms', 'transactional', 35, '{}'),
 	('birthday', 'birthday', '9 hours', '12 hours', 'sms', 'care', 70, '{}'),
 	('birthday_soon', 'birthday', '-3 days 10 hours', '2 days', 'sms', 'care', 65, '{}'),
@@ -121,8 +123,8 @@ CREATE TABLE retention.care_rule (
 	name text NOT NULL CHECK (name <> ''),
 	event text NOT NULL CHECK (event IN (
 		'unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed', 'refunded',
-		'review', 'bad_review', 'last_purchase', 'repurchase', 'spend_milestone', 'points_expiring',
-		'birthday', 'festival', 'season', 'referral', 'best_customer')),
+		'review', 'bad_review', 'last_purchase', 'repurchase', 'spend_milestone', 'tier_reached',
+		'tier_at_risk', 'points_expiring', 'birthday', 'festival', 'season', 'referral', 'best_customer')),
 	delay interval NOT NULL DEFAULT '0',
 	validity interval NOT NULL DEFAULT '1 day' CHECK (validity > interval '0'),
 	channel text NOT NULL DEFAULT 'sms' CHECK (channel IN ('sms', 'email', 'wechat', 'call', 'post', 'visit', 'shop')),
@@ -137,7 +139,7 @@ CREATE TABLE retention.care_rule (
 	PRIMARY KEY (shop_id, name),
 	CONSTRAINT care_rule_delay CHECK (
 		delay >= interval '0'
-		OR event IN ('points_expiring', 'birthday', 'festival', 'season'))
+		OR event IN ('tier_at_risk', 'points_expiring', 'birthday', 'festival', 'season'))
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.care_rule', '');
@@ -145,8 +147,8 @@ SELECT pg_catalog.pg_extension_config_dump('retention.care_rule', '');
 COMMENT ON TABLE retention.care_rule IS 'A shop''s own care rules, and its versions of shipped ones';
 COMMENT ON COLUMN retention.care_rule.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.care_rule.name IS 'Name of the rule; a shipped rule''s name replaces that rule';
-COMMENT ON COLUMN retention.care_rule.event IS 'What calls for the message. unpaid (placed and not paid), closed_unpaid, paid, unshipped (paid and not shipped), shipped, delivered, completed, refunded: an order''s, as long as it is in that state; review, bad_review (a score of at most parameters.score, 3 by default); last_purchase (a day; bought again it no longer holds), repurchase (the day the customer''s own usual interval is over), spend_milestone (the day a sum of parameters.amounts was reached), points_expiring (the day points lapse), birthday, festival and season (days of the table festival), referral (the first purchase of a referred customer), best_customer (new year''s day, for the past year)';
-COMMENT ON COLUMN retention.care_rule.delay IS 'How long after the event it falls due; where the event is a day, from that days midnight in the shops zone, and before it when negative';
+COMMENT ON COLUMN retention.care_rule.event IS 'What calls for the message. unpaid (placed and not paid), closed_unpaid, paid, unshipped (paid and not shipped), shipped, delivered, completed, refunded: an order''s, as long as it is in that state; review, bad_review (a score of at most parameters.score, 3 by default); last_purchase (a day; bought again it no longer holds), repurchase (the day the customer''s own usual interval is over), spend_milestone (the day a sum of parameters.amounts was reached), tier_reached (a higher tier), tier_at_risk (the day a tier is lost unless something is bought), points_expiring (the day points lapse), birthday, festival and season (days of the table festival), referral (the first purchase of a referred customer), best_customer (new year''s day, for the past year)';
+COMMENT ON COLUMN retention.care_rule.delay IS 'How long after the event it falls due; where the event is a day, from that day''s midnight in the shop''s zone, and before it when negative';
 COMMENT ON COLUMN retention.care_rule.validity IS 'How long after falling due it is still worth sending';
 COMMENT ON COLUMN retention.care_rule.channel IS 'Channel it goes by: sms, email, wechat, call, post or visit; shop is a notice to the shopkeeper';
 COMMENT ON COLUMN retention.care_rule.purpose IS 'transactional, care or marketing';
@@ -219,7 +221,7 @@ COMMENT ON VIEW retention.care_rules IS 'The care rules in force for each shop: 
 COMMENT ON COLUMN retention.care_rules.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.care_rules.name IS 'Name of the rule';
 COMMENT ON COLUMN retention.care_rules.event IS 'What calls for the message; see care_rule.event';
-COMMENT ON COLUMN retention.care_rules.delay IS 'How long after the event it falls due; where the event is a day, from that days midnight in the shops zone, and before it when negative';
+COMMENT ON COLUMN retention.care_rules.delay IS 'How long after the event it falls due; where the event is a day, from that day''s midnight in the shop''s zone, and before it when negative';
 COMMENT ON COLUMN retention.care_rules.validity IS 'How long after falling due it is still worth sending';
 COMMENT ON COLUMN retention.care_rules.channel IS 'Channel it goes by: sms, email, wechat, call, post or visit; shop is a notice to the shopkeeper';
 COMMENT ON COLUMN retention.care_rules.purpose IS 'transactional, care or marketing';

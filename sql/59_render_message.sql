@@ -279,7 +279,7 @@ BEGIN
 			FROM retention.care_rules r
 			WHERE r.shop_id = the_shop AND r.name = template)
 		WHEN 'points_expiring' THEN (
-			SELECT format('expiry:%s', min((l.expires_at AT TIME ZONE the_zone)::date))
+			SELECT 'expiry:' || to_char(min(l.expires_at) AT TIME ZONE the_zone, 'YYYY-MM-DD')
 			FROM retention.points_lot l
 			WHERE l.shop_id = the_shop AND l.customer_id = customer AND l.remaining > 0 AND l.expires_at > the_time)
 		WHEN 'spend_milestone' THEN (
@@ -290,7 +290,7 @@ BEGIN
 		WHEN 'review' THEN NULL
 		WHEN 'bad_review' THEN NULL
 		ELSE (
-			SELECT format('festival:%s:%s', f.name, f.day)
+			SELECT format('festival:%s:%s', f.name, to_char(f.day, 'YYYY-MM-DD'))
 			FROM retention.festivals f
 			LEFT JOIN retention.care_rules r ON r.shop_id = the_shop AND r.name = template AND r.event = 'season'
 			WHERE f.shop_id = the_shop
@@ -300,7 +300,7 @@ BEGIN
 			ORDER BY f.day, f.name
 			LIMIT 1)
 	END;
-	IF the_subject IS NULL OR the_subject = 'expiry:' THEN
+	IF the_subject IS NULL THEN
 		SELECT format('review:%s:%s', r.feedback_source_id, r.reference) INTO the_subject
 		FROM retention.feedback r
 		WHERE r.shop_id = the_shop AND r.customer_id = customer AND r.kind = 'review'

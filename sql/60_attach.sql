@@ -587,7 +587,8 @@ CREATE PROCEDURE retention.run(at timestamptz DEFAULT retention.now())
 AS $$
 BEGIN
 	PERFORM retention.accrue_due(at);
+	PERFORM retention.care_due(at);
 END
 $$;
 
-COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed. Run it as often as you like; running it twice changes nothing';
+COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, queues the messages that fall due by date. Run it as often as you like; running it twice changes nothing';
