@@ -42,7 +42,7 @@ COMMENT ON FUNCTION retention.quiet_until(timestamptz, time, time, text) IS
 -- ---------------------------------------------------------------------------
 
 CREATE TABLE retention.care_cap (
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	purpose text NOT NULL CHECK (purpose IN ('any', 'transactional', 'care', 'marketing')),
 	channel text NOT NULL DEFAULT 'any' CHECK (channel IN ('any', 'sms', 'email', 'wechat', 'call', 'post', 'visit')),
 	period interval NOT NULL CHECK (period > interval '0'),

@@ -56,7 +56,10 @@ BEGIN
 	LEFT JOIN retention.customer_stats s ON s.shop_id = message_values.shop_id AND s.customer_id = message_values.customer_id;
 
 	-- The rest is looked up only where the text asks for it.
-	FOREACH needed IN ARRAY ARRAY(SELECT DISTINCT split_part(p, '.', 1) FROM unnest(placeholders) p)
+	FOREACH needed IN ARRAY ARRAY(
+		SELECT DISTINCT split_part(p, '.', 1)
+		FROM unnest(placeholders) p
+		WHERE split_part(p, '.', 1) NOT IN ('shop', 'nickname', 'name', 'customer', 'purchases', 'spent', 'days'))
 	LOOP
 		found_values := found_values || CASE needed
 			WHEN 'order' THEN coalesce((

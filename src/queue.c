@@ -53,6 +53,8 @@ typedef struct QueueRule
 	bool		counts;			/* towards frequency caps */
 	bool		ignores_caps;
 	bool		ignores_quiet_hours;
+	bool		template_read;
+	char	   *template;		/* NULL: it has none */
 } QueueRule;
 
 typedef struct QueueCap
@@ -103,7 +105,7 @@ typedef struct Message
 	pg_uuid_t	message_id;
 	bool		has_message_id;
 
-	const QueueRule *rule;
+	QueueRule  *rule;
 	bool		counts;			/* towards a cap that there is */
 	Verdict		verdict;
 	const char *reason;
@@ -111,6 +113,7 @@ typedef struct Message
 
 	pg_uuid_t	token;
 	char	   *recipient;
+	char	   *template;
 	char	   *text;
 	int32		segments;		/* 0: not counted */
 } Message;
@@ -255,10 +258,20 @@ static OwnQuery read_capped = {
 	9, {"int4", "text[]", "text", "text", "interval", "timestamptz", "int8", "text[]", "text[]"}
 };
 
+/* What does not depend on the customer is looked up once in a claim. */
+static OwnQuery read_template = {
+	"SELECT retention.rule_template($1, $2)",
+	2, {"int4", "text"}
+};
+
 static OwnQuery render_texts = {
-	"SELECT k.no, r.text, r.missing, CASE WHEN $8 = 'sms' THEN retention.sms_segments(r.text) END"
-	" FROM unnest($2, $3, $4, $5, $6) WITH ORDINALITY AS k (customer_id, rule, subject, source_id, order_id, no)"
-	" CROSS JOIN LATERAL retention.render_message($1, k.customer_id, k.rule, k.subject, k.source_id, k.order_id, $7) AS r",
+	"SELECT k.no, g.signature || r.text,"
+	" coalesce(r.missing, CASE WHEN k.template IS NULL THEN 'template' END),"
+	" CASE WHEN $8 = 'sms' THEN retention.sms_segments(g.signature || r.text) END"
+	" FROM (SELECT retention.signed_text('', $1) AS signature OFFSET 0) AS g"
+	" CROSS JOIN unnest($2, $3, $4, $5, $6) WITH ORDINALITY AS k (customer_id, template, subject, source_id, order_id, no)"
+	" CROSS JOIN LATERAL retention.render_template(k.template, retention.message_values("
+	"$1, k.customer_id, k.subject, k.source_id, k.order_id, $7, retention.template_placeholders(k.template))) AS r",
 	8, {"int4", "text[]", "text[]", "text[]", "int4[]", "text[]", "timestamptz", "text"}
 };
 
@@ -483,7 +496,7 @@ load_rules_and_caps(Claim *claim, QueueShop *shop)
 
 	args[0] = Int32GetDatum(shop->shop_id);
 	shop->nrules = (int) own_execute(&read_rules, args, NULL);
-	shop->rules = (QueueRule *) palloc(Max(shop->nrules, 1) * sizeof(QueueRule));
+	shop->rules = (QueueRule *) palloc0(Max(shop->nrules, 1) * sizeof(QueueRule));
 	for (int i = 0; i < shop->nrules; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
@@ -750,8 +763,21 @@ render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	if (n == 0)
 		return;
 	args[0] = Int32GetDatum(shop->shop_id);
+	for (int i = 0; i < n; i++)
+	{
+		QueueRule  *rule = chosen[i]->rule;
+
+		if (!rule->template_read)
+		{
+			args[1] = CStringGetTextDatum(rule->name);
+			own_execute(&read_template, args, NULL);
+			rule->template = own_text(SPI_tuptable->vals[0], 1);
+			rule->template_read = true;
+		}
+		chosen[i]->template = rule->template;
+	}
 	args[1] = TEXTS_OF(chosen, n, customer_id);
-	args[2] = TEXTS_OF(chosen, n, rule_name);
+	args[2] = TEXTS_OF(chosen, n, template);
 	args[3] = TEXTS_OF(chosen, n, subject);
 	args[4] = sources_of(chosen, n);
 	args[5] = TEXTS_OF(chosen, n, order_id);

@@ -136,11 +136,11 @@ SELECT customer_id, explanation FROM retention.care_skipped WHERE customer_id = 
 
 -- A text that lacks a value stays here; a task for people needs no text.
 INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'by name', 'zh', '{{name}}，您好');
-INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, template) VALUES (1, 'named', 'birthday', 'sms', 'care', 'by name'), (1, 'visit', 'birthday', 'visit', 'care', 'by name');
-SELECT queue('named', 'kim', '2024-05-08 12:00+08'), queue('named', 'lea', '2024-05-08 12:00+08'), queue('visit', 'lea', '2024-05-08 12:00+08', channel => 'visit');
-SELECT customer_id, text FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule = 'named';
+INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, template) VALUES (1, 'named', 'birthday', 'sms', 'care', 'by name'), (1, 'visit', 'birthday', 'visit', 'care', 'by name'), (1, 'mute', 'birthday', 'sms', 'care', NULL);
+SELECT queue('named', 'kim', '2024-05-08 12:00+08'), queue('named', 'lea', '2024-05-08 12:00+08'), queue('mute', 'kim', '2024-05-08 12:00+08'), queue('visit', 'lea', '2024-05-08 12:00+08', channel => 'visit');
+SELECT customer_id, text FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule IN ('named', 'mute');
 SELECT customer_id, text FROM retention.claim_messages('visit', 100, at => '2024-05-08 12:00+08');
-SELECT customer_id, explanation FROM retention.care_skipped WHERE rule = 'named';
+SELECT customer_id, explanation FROM retention.care_skipped WHERE rule IN ('named', 'mute') ORDER BY rule;
 
 -- Workers are told how much is due, by channel.
 SELECT retention.notify_workers('2024-05-09 12:00+08');
