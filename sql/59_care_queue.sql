@@ -30,7 +30,7 @@ CREATE FUNCTION retention.claim_messages(
 	LANGUAGE C;
 
 COMMENT ON FUNCTION retention.claim_messages(text, integer, interval, text, timestamptz, text) IS
-	'Hands out at most max messages of a channel that are due, the highest priority first, and to nobody else before the lease ends. Rule, order, consent, suppression, quiet hours and frequency caps are checked at that moment: what may not go yet is put off, what may not go at all is skipped, both with a reason (see care_skipped). recipient is the phone number, e-mail address or what the channel needs, NULL where the customer''s profile is not attached; message_id stays the same over attempts, token is for this one. at takes the place of now. shop NULL means all shops. Never waits for messages that others have in hand';
+	'Hands out at most max messages of a channel that are due, the highest priority first, and to nobody else before the lease ends. Rule, order, consent, suppression, quiet hours and frequency caps are checked at that moment: what may not go yet is put off, what may not go at all is skipped, both with a reason (see care_skipped). recipient is the phone number, e-mail address or what the channel needs, NULL where the customer''s profile is not attached; message_id stays the same over attempts, token is for this one. at takes the place of now. shop NULL means all shops. Never waits for messages that others have in hand; a payment that cancels one of those claimed waits for the end of the claim''s transaction, so let it have one of its own';
 
 CREATE FUNCTION retention.mark_sent(token uuid, provider_id text DEFAULT NULL, at timestamptz DEFAULT retention.now())
 	RETURNS text
@@ -98,6 +98,25 @@ $$;
 
 COMMENT ON FUNCTION retention.cancel_message(text, text, text, text, text) IS
 	'Takes back a message that waits, or that a worker has in hand: mark_sent() then tells the worker so. False when there is no such message or it has gone. shop NULL means the only shop';
+
+CREATE FUNCTION retention.cancel_message(
+	customer anynonarray,
+	rule text,
+	subject text,
+	reason text DEFAULT 'cancelled by hand',
+	shop text DEFAULT NULL
+)
+	RETURNS boolean
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN retention.cancel_message(retention.customer_key(customer), rule, subject, reason, shop);
+END
+$$;
+
+COMMENT ON FUNCTION retention.cancel_message(anynonarray, text, text, text, text) IS
+	'The same for customers numbered by integer, whole numeric or uuid';
 
 CREATE FUNCTION retention.requeue_dead(
 	rule text DEFAULT NULL,

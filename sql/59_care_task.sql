@@ -169,6 +169,19 @@ $$;
 COMMENT ON FUNCTION retention.assign_task(text, text, text, text, text) IS
 	'Gives a waiting task to a staff member, who alone can claim it then; NULL gives it to whoever asks first. False when it does not wait. shop NULL means the only shop';
 
+CREATE FUNCTION retention.assign_task(customer anynonarray, rule text, subject text, staff text, shop text DEFAULT NULL)
+	RETURNS boolean
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN retention.assign_task(retention.customer_key(customer), rule, subject, staff, shop);
+END
+$$;
+
+COMMENT ON FUNCTION retention.assign_task(anynonarray, text, text, text, text) IS
+	'The same for customers numbered by integer, whole numeric or uuid';
+
 -- ---------------------------------------------------------------------------
 -- care_tasks, staff_followups
 -- ---------------------------------------------------------------------------

@@ -63,6 +63,7 @@ GRANT EXECUTE ON FUNCTION
 	retention.extend_lease(uuid, interval, timestamptz),
 	retention.release_message(uuid),
 	retention.cancel_message(text, text, text, text, text),
+	retention.cancel_message(anynonarray, text, text, text, text),
 	retention.requeue_dead(text, timestamptz, timestamptz, text),
 	retention.expire_messages(timestamptz),
 	retention.notify_workers(timestamptz),
@@ -73,6 +74,7 @@ GRANT EXECUTE ON FUNCTION
 	retention.record_consent(anynonarray, text, text, boolean, text, timestamptz, text),
 	retention.record_call(uuid, text, text, timestamptz, timestamptz),
 	retention.assign_task(text, text, text, text, text),
+	retention.assign_task(anynonarray, text, text, text, text),
 	retention.purge_messages(timestamptz, timestamptz),
 	retention.schedule(text),
 	retention.unschedule()

@@ -98,6 +98,7 @@ SELECT retention.cancel_message('fay', 'hello', 'once'), retention.cancel_messag
 SELECT retention.extend_lease(token('w8 hello fay')) AS may_send, retention.mark_failed(token('w8 hello fay'), 'x') AS failed,
 	retention.mark_sent(token('w8 hello gus'), 'p-2') AS sent, retention.mark_sent(token('w8 hello gus'), 'p-2') AS again;
 SELECT customer, state, reason, provider_id FROM messages WHERE customer IN ('fay', 'gus');
+SELECT queue('hello', '42', '2024-05-04 12:00+08'), retention.cancel_message(42, 'hello', 'once');
 
 -- Out of date, the rule switched off, the order gone: skipped with a reason.
 SELECT queue('hello', 'hal', '2024-05-05 12:00+08', '1 hour'), queue('urgent', 'hal', '2024-05-05 12:00+08'), queue('late', 'hal', '2024-05-05 12:00+08');
