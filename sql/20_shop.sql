@@ -11,6 +11,7 @@ CREATE TABLE retention.shop (
 		CHECK (pg_catalog.timezone(time_zone, timestamptz '2000-01-01 00:00:00+00') IS NOT NULL),
 	currency text NOT NULL DEFAULT 'CNY',
 	signature text,
+	language text NOT NULL DEFAULT 'zh' CHECK (language IN ('zh', 'en')),
 	new_customer_days integer NOT NULL DEFAULT 30 CHECK (new_customer_days > 0),
 	long_absent_days integer NOT NULL DEFAULT 180 CHECK (long_absent_days > 0),
 	on_error text NOT NULL DEFAULT 'warn' CHECK (on_error IN ('warn', 'raise')),
@@ -21,7 +22,15 @@ CREATE TABLE retention.shop (
 	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
 	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years'),
 	week_start text NOT NULL DEFAULT 'monday'
-		CHECK (week_start IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'))
+		CHECK (week_start IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')),
+	quiet_from time DEFAULT '21:00',
+	quiet_to time DEFAULT '08:00',
+	marketing_consent text NOT NULL DEFAULT 'opt_in' CHECK (marketing_consent IN ('opt_in', 'opt_out')),
+	marketing_cap_days integer DEFAULT 7 CHECK (marketing_cap_days > 0),
+	suppress_unanswered integer DEFAULT 10 CHECK (suppress_unanswered > 0),
+	suppress_review_days integer DEFAULT 180 CHECK (suppress_review_days > 0),
+	care_max_attempts integer NOT NULL DEFAULT 5 CHECK (care_max_attempts > 0),
+	attribution_days integer NOT NULL DEFAULT 7 CHECK (attribution_days > 0)
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.shop', '');
@@ -32,6 +41,7 @@ COMMENT ON COLUMN retention.shop.name IS 'Name of the shop, by which functions a
 COMMENT ON COLUMN retention.shop.time_zone IS 'The shop''s own time zone: its days, and its timestamps without time zone';
 COMMENT ON COLUMN retention.shop.currency IS 'ISO code of the currency that amounts are kept in';
 COMMENT ON COLUMN retention.shop.signature IS 'Signature of messages, shown as 【signature】; NULL means the name';
+COMMENT ON COLUMN retention.shop.language IS 'Language of its messages: zh (Chinese) or en (English)';
 COMMENT ON COLUMN retention.shop.new_customer_days IS 'A customer is new for so many days after the first purchase';
 COMMENT ON COLUMN retention.shop.long_absent_days IS 'A customer is long absent after so many days without a purchase';
 COMMENT ON COLUMN retention.shop.on_error IS 'What a broken facts query does to the shop''s write: warn (it goes through, the order is remembered in sync_error) or raise';
@@ -42,6 +52,14 @@ COMMENT ON COLUMN retention.shop.accrue_after_days IS 'Days between that event a
 COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are already spent: debt (repaid by the next accruals) or forgive';
 COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
 COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
+COMMENT ON COLUMN retention.shop.quiet_from IS 'No message goes out from this time of the shop''s day on; NULL, or equal to quiet_to, means no quiet hours';
+COMMENT ON COLUMN retention.shop.quiet_to IS 'Messages go out again from this time of the shop''s day on';
+COMMENT ON COLUMN retention.shop.marketing_consent IS 'opt_in: marketing goes only to those who agreed to it; opt_out: to all who have not refused';
+COMMENT ON COLUMN retention.shop.marketing_cap_days IS 'A customer gets one marketing message in so many days, whatever the channel; NULL means no such cap. care_cap adds others';
+COMMENT ON COLUMN retention.shop.suppress_unanswered IS 'No marketing to those who answered none of their last so many marketing messages and bought nothing since; NULL means never';
+COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so many days after a bad review; NULL means never';
+COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
+COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
 
 -- ---------------------------------------------------------------------------
 -- Cached settings

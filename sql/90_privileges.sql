@@ -90,3 +90,38 @@ GRANT EXECUTE ON FUNCTION
 	retention.event_retention(text, text, integer[], timestamptz, text),
 	retention.visit_conversion(text, text, timestamptz, text)
 TO retention_reader, retention_operator;
+
+GRANT SELECT ON
+	retention.care_caps,
+	retention.care_effect,
+	retention.care_skipped,
+	retention.care_tasks,
+	retention.customer_contacts,
+	retention.staff_followups
+TO retention_reader, retention_operator;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON retention.care_cap TO retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.claim_messages(text, integer, interval, text, timestamptz, text),
+	retention.mark_sent(uuid, text, timestamptz),
+	retention.mark_failed(uuid, text, boolean, timestamptz),
+	retention.extend_lease(uuid, interval, timestamptz),
+	retention.release_message(uuid),
+	retention.cancel_message(text, text, text, text, text),
+	retention.cancel_message(anynonarray, text, text, text, text),
+	retention.requeue_dead(text, timestamptz, timestamptz, text),
+	retention.expire_messages(timestamptz),
+	retention.notify_workers(timestamptz),
+	retention.record_receipt(text, text, timestamptz),
+	retention.record_response(uuid, text, timestamptz),
+	retention.record_response(text, text, timestamptz),
+	retention.record_consent(text, text, text, boolean, text, timestamptz, text),
+	retention.record_consent(anynonarray, text, text, boolean, text, timestamptz, text),
+	retention.record_call(uuid, text, text, timestamptz, timestamptz),
+	retention.assign_task(text, text, text, text, text),
+	retention.assign_task(anynonarray, text, text, text, text),
+	retention.purge_messages(timestamptz, timestamptz),
+	retention.schedule(text),
+	retention.unschedule()
+TO retention_operator;

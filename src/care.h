@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+
 #include "own_query.h"
 #include "purchase.h"
 
@@ -14,11 +16,12 @@
 typedef struct Care
 {
 	TimestampTz now;
+	List	   *cancellations;
 	OwnRows		messages;
 } Care;
 
 extern void care_begin(Care *care, TimestampTz now);
-extern void care_order_changed(Care *care, int32 source_id, TimestampTz attached_at,
+extern void care_order_changed(Care *care, int32 source_id, TimestampTz since,
 							   const Purchase *before, const Purchase *after);
 extern void care_write(Care *care);
 

@@ -14,7 +14,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#define OWN_QUERY_MAX_ARGS 8
+#define OWN_QUERY_MAX_ARGS 12
 
 /*
  * A statement of ours, declared static with its text and the names of its

@@ -80,6 +80,7 @@ typedef struct SyncBatch
 	SyncSource *source;
 	TimestampTz now;
 	TimestampTz first_seen_at;	/* of states undated in an order not recorded */
+	TimestampTz messages_since; /* what happened before calls for no message */
 	uint64		completions;	/* transactions ended when the facts were read */
 	SyncItem   *items;
 	int			nitems;
@@ -862,7 +863,7 @@ post_item(SyncBatch *batch, SyncItem *item)
 	if (after != NULL && purchase_is_unpaid(after))
 		owner(batch, after)->unpaid_orders++;
 
-	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
+	care_order_changed(&batch->care, batch->source->source_id, batch->messages_since,
 					   before, after);
 }
 
@@ -994,6 +995,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	batch.source = source;
 	batch.now = retention_clock_now();
 	batch.first_seen_at = counts->baseline ? before_attachment(source) : batch.now;
+	batch.messages_since = counts->baseline ? DT_NOEND : source->attached_at;
 	batch.capacity = norders + 8;
 	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
 	for (int i = 0; i < norders; i++)
@@ -1106,7 +1108,8 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
  * To be called as the extension's owner, in the shop's time zone; may put the
- * names in another order.
+ * names in another order.  Silently, as for a backfill: with no message to
+ * anybody.
  */
 void
 sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)

@@ -95,6 +95,8 @@ missing_test_packages() {
 	perl -MTest::More -e 1 2>/dev/null && have prove || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	have xz || echo xz-utils
+	# for the worker in examples/
+	echo '#include <curl/curl.h>' | gcc -fsyntax-only -x c - 2>/dev/null || echo libcurl4-openssl-dev
 	# postgresql-server-dev brings a clang of its own version
 	[ -n "$(find_clang)" ] || [ -z "$BINDIR" ] || echo clang
 }

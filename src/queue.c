@@ -1,0 +1,1242 @@
+/*
+ * queue.c
+ *		Claiming care messages, and recording what became of them.
+ *
+ * A claim takes messages in the order of priority and, within one, of when
+ * they fell due.  It locks them skipping what others have locked, checks at
+ * that moment everything that may have changed since they were queued, and
+ * hands out those that pass, held until the lease ends.
+ *
+ * Payments and refusals of a customer update the message's row: whichever
+ * comes first, the other sees it.  A cancelled message is never handed out
+ * after that commit, and one cancelled in a worker's hand tells the worker so.
+ *
+ * Frequency caps are counted from the messages themselves, under a lock on the
+ * customer's row in care_contact: never on rows that orders lock.
+ */
+#include "queue.h"
+
+#include "own_query.h"
+#include "retention.h"
+#include "shop.h"
+
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(claim_messages);
+PG_FUNCTION_INFO_V1(mark_sent);
+PG_FUNCTION_INFO_V1(mark_failed);
+PG_FUNCTION_INFO_V1(extend_lease);
+PG_FUNCTION_INFO_V1(release_message);
+
+/*
+ * A claim that finds only messages to put off looks further, so many times:
+ * it must not take for ever when a whole night's messages wait for morning.
+ */
+#define MAX_ROUNDS 8
+
+#define BACKOFF_SECONDS 30
+#define BACKOFF_MAX_SECONDS 3600
+
+typedef struct QueueRule
+{
+	char	   *name;
+	char	   *event;
+	bool		enabled;
+	bool		counts;			/* towards frequency caps */
+	bool		ignores_caps;
+	bool		ignores_quiet_hours;
+	bool		template_read;
+	char	   *template;		/* NULL: it has none */
+} QueueRule;
+
+typedef struct QueueCap
+{
+	char	   *purpose;		/* NULL: any */
+	char	   *channel;		/* NULL: any */
+	Interval   *period;
+	int32		messages;
+} QueueCap;
+
+typedef struct QueueShop
+{
+	int32		shop_id;
+	char	   *name;
+	TimestampTz quiet_until;	/* NO_TIME: not in quiet hours */
+	bool		opt_in;
+	int64		suppress_unanswered;	/* 0: never */
+	int64		suppress_review_days;	/* 0: never */
+	int64		max_attempts;
+	QueueRule  *rules;
+	int			nrules;
+	QueueCap   *caps;
+	int			ncaps;
+} QueueShop;
+
+/* What becomes of a candidate. */
+typedef enum Verdict
+{
+	VERDICT_NONE,				/* nothing against it so far */
+	VERDICT_LEFT,				/* stays as it is, for another claim */
+	VERDICT_SKIPPED,
+	VERDICT_FAILED,
+	VERDICT_PUT_OFF
+} Verdict;
+
+typedef struct Message
+{
+	char	   *customer_id;
+	char	   *rule_name;
+	char	   *subject;
+	char	   *purpose;
+	char	   *order_id;		/* NULL: not about an order */
+	int32		source_id;
+	TimestampTz due_at;
+	TimestampTz expires_at;
+	int64		attempts;
+	char	   *held_for;		/* why it was put off before, or NULL */
+	pg_uuid_t	message_id;
+	bool		has_message_id;
+
+	QueueRule  *rule;
+	bool		counts;			/* towards a cap that there is */
+	Verdict		verdict;
+	const char *reason;
+	TimestampTz held_until;
+
+	pg_uuid_t	token;
+	char	   *recipient;
+	char	   *template;
+	char	   *text;
+	int32		segments;		/* 0: not counted */
+} Message;
+
+typedef struct Claim
+{
+	char	   *channel;
+	int32		max;
+	TimestampTz at;
+	TimestampTz lease_ends;
+	char	   *worker;			/* may be NULL */
+	bool		by_people;		/* a task: who does it finds the words */
+	char	   *last_contact;	/* last row of care_contact inserted for a shop */
+	int32		granted;
+	ReturnSetInfo *result;
+} Claim;
+
+/* ----------
+ * Statements
+ * ----------
+ */
+
+static OwnQuery read_shops = {
+	"SELECT s.shop_id, s.name, retention.quiet_until($2, s.quiet_from, s.quiet_to, s.time_zone),"
+	" s.marketing_consent = 'opt_in', s.suppress_unanswered, s.suppress_review_days, s.care_max_attempts"
+	" FROM retention.shop s WHERE $1 = 0 OR s.shop_id = $1 ORDER BY s.shop_id",
+	2, {"int4", "timestamptz"}
+};
+
+static OwnQuery read_rules = {
+	"SELECT r.name, r.event, r.enabled,"
+	" r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours"
+	" FROM retention.care_rules r WHERE r.shop_id = $1",
+	1, {"int4"}
+};
+
+static OwnQuery read_caps = {
+	"SELECT nullif(c.purpose, 'any'), nullif(c.channel, 'any'), c.period, c.messages"
+	" FROM retention.care_caps c"
+	" WHERE c.shop_id = $1 AND c.channel IN ($2, 'any')"
+	" ORDER BY c.period",
+	2, {"int4", "text"}
+};
+
+/* The highest priority below the one given that has anything open. */
+static OwnQuery next_priority = {
+	"SELECT max(m.priority)::int8 FROM retention.care_message m"
+	" WHERE m.shop_id = $1 AND m.channel = $2 AND m.priority < $3 AND m.state IN ('queued', 'claimed')",
+	3, {"int4", "text", "int8"}
+};
+
+static OwnQuery lock_candidates = {
+	"SELECT m.customer_id, m.rule, m.subject, m.purpose, m.source_id, m.order_id,"
+	" m.due_at, m.expires_at, m.attempts, m.reason, m.message_id"
+	" FROM retention.care_message m"
+	" WHERE m.shop_id = $1 AND m.channel = $2 AND m.priority = $3 AND m.state IN ('queued', 'claimed')"
+	" AND coalesce(m.held_until, m.due_at) <= $4"
+	" AND (m.assignee IS NULL OR m.assignee = $5)"
+	" ORDER BY coalesce(m.held_until, m.due_at)"
+	" LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED",
+	6, {"int4", "text", "int4", "timestamptz", "text", "int8"}
+};
+
+/*
+ * Sorted, and only behind those that this claim has inserted before: two
+ * claims must never wait for each other.
+ */
+static OwnQuery insert_contacts = {
+	"INSERT INTO retention.care_contact (shop_id, customer_id)"
+	" SELECT $1, k.customer_id FROM (SELECT DISTINCT u.customer_id COLLATE \"C\" AS customer_id"
+	" FROM unnest($2) AS u (customer_id)) AS k"
+	" WHERE k.customer_id > $3 AND NOT EXISTS (SELECT FROM retention.care_contact c"
+	" WHERE c.shop_id = $1 AND c.customer_id = k.customer_id)"
+	" ORDER BY k.customer_id ON CONFLICT DO NOTHING RETURNING customer_id",
+	3, {"int4", "text[]", "text"}
+};
+
+static OwnQuery lock_contacts = {
+	"SELECT c.customer_id FROM retention.care_contact c"
+	" WHERE c.shop_id = $1 AND c.customer_id = ANY ($2)"
+	" FOR NO KEY UPDATE SKIP LOCKED",
+	2, {"int4", "text[]"}
+};
+
+/*
+ * An update, so that a claim under REPEATABLE READ, whose snapshot may be older
+ * than what it counts, fails instead of miscounting.
+ */
+static OwnQuery touch_contacts = {
+	"UPDATE retention.care_contact c SET claimed_at = $3"
+	" WHERE c.shop_id = $1 AND c.customer_id = ANY ($2)",
+	3, {"int4", "text[]", "timestamptz"}
+};
+
+static OwnQuery read_facts = {
+	"SELECT k.no, CASE $6"
+	" WHEN 'sms' THEN coalesce(c.phone, CASE WHEN k.customer_id LIKE '+%' THEN k.customer_id END)"
+	" WHEN 'call' THEN coalesce(c.phone, CASE WHEN k.customer_id LIKE '+%' THEN k.customer_id END)"
+	" WHEN 'email' THEN coalesce(c.email, CASE WHEN k.customer_id LIKE '%@%' THEN k.customer_id END)"
+	" WHEN 'wechat' THEN c.attributes ->> 'wechat'"
+	" ELSE c.attributes ->> 'address' END,"
+	" c.name IS NOT NULL OR c.phone IS NOT NULL OR c.email IS NOT NULL OR c.attributes <> '{}',"
+	" n.granted, k.order_id IS NULL OR CASE WHEN k.event IN"
+	" ('unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed')"
+	" THEN retention.order_event_at(k.event, p) IS NOT NULL ELSE p.order_id IS NOT NULL END"
+	" FROM unnest($2, $3, $4, $5, $7) WITH ORDINALITY AS k (customer_id, purpose, source_id, order_id, event, no)"
+	" LEFT JOIN retention.customer c ON c.shop_id = $1 AND c.customer_id = k.customer_id"
+	" LEFT JOIN retention.customer_consent n ON n.shop_id = $1 AND n.customer_id = k.customer_id"
+	" AND n.channel = $6 AND n.purpose = k.purpose"
+	" LEFT JOIN retention.purchase p ON p.source_id = k.source_id AND p.order_id = k.order_id",
+	7, {"int4", "text[]", "text[]", "int4[]", "text[]", "text", "text[]"}
+};
+
+static OwnQuery read_suppression = {
+	"SELECT k.no,"
+	" (SELECT count(*) = $3 AND count(l.responded_at) = 0"
+	" AND NOT EXISTS (SELECT FROM retention.customer_stats s WHERE s.shop_id = $1"
+	" AND s.customer_id = k.customer_id AND s.last_purchase_at >= min(l.sent_at))"
+	" FROM (SELECT m.responded_at, m.sent_at FROM retention.care_message m"
+	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.counted_at IS NOT NULL"
+	" AND m.purpose = 'marketing' AND m.state = 'sent'"
+	" ORDER BY m.counted_at DESC LIMIT $3) AS l),"
+	" EXISTS (SELECT FROM retention.feedback f WHERE f.shop_id = $1 AND f.customer_id = k.customer_id"
+	" AND f.kind = 'review' AND f.score < 3"
+	" AND f.happened_at > $5 - make_interval(days => $4::int4) AND f.happened_at <= $5)"
+	" FROM unnest($2) WITH ORDINALITY AS k (customer_id, no)",
+	5, {"int4", "text[]", "int8", "int8", "timestamptz"}
+};
+
+/*
+ * When each of the customer's latest messages under a cap stops counting.  A
+ * message whose worker never reported back does not stand in its own way.
+ */
+static OwnQuery read_capped = {
+	"SELECT k.no, array(SELECT m.counted_at + $5 FROM retention.care_message m"
+	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id"
+	" AND m.counted_at > $6 - $5 AND m.state IN ('claimed', 'sent')"
+	" AND ($3 IS NULL OR m.purpose = $3) AND ($4 IS NULL OR m.channel = $4)"
+	" AND m.counted_at IS NOT NULL AND NOT (m.rule = k.rule AND m.subject = k.subject)"
+	" ORDER BY m.counted_at DESC LIMIT $7)"
+	" FROM unnest($2, $8, $9) WITH ORDINALITY AS k (customer_id, rule, subject, no)",
+	9, {"int4", "text[]", "text", "text", "interval", "timestamptz", "int8", "text[]", "text[]"}
+};
+
+/* What does not depend on the customer is looked up once in a claim. */
+static OwnQuery read_template = {
+	"SELECT retention.rule_template($1, $2)",
+	2, {"int4", "text"}
+};
+
+static OwnQuery render_texts = {
+	"SELECT k.no, g.signature || r.text,"
+	" coalesce(r.missing, CASE WHEN k.template IS NULL THEN 'template' END),"
+	" CASE WHEN $8 = 'sms' THEN retention.sms_segments(g.signature || r.text) END"
+	" FROM (SELECT retention.signed_text('', $1) AS signature OFFSET 0) AS g"
+	" CROSS JOIN unnest($2, $3, $4, $5, $6) WITH ORDINALITY AS k (customer_id, template, subject, source_id, order_id, no)"
+	" CROSS JOIN LATERAL retention.render_template(k.template, retention.message_values("
+	"$1, k.customer_id, k.subject, k.source_id, k.order_id, $7, retention.template_placeholders(k.template))) AS r",
+	8, {"int4", "text[]", "text[]", "text[]", "int4[]", "text[]", "timestamptz", "text"}
+};
+
+static OwnQuery grant_messages = {
+	"UPDATE retention.care_message m"
+	" SET state = 'claimed', reason = NULL, held_until = $8, attempts = m.attempts + 1,"
+	" message_id = coalesce(m.message_id, k.token), token = k.token, worker = $9,"
+	" assignee = CASE WHEN m.channel IN ('call', 'visit', 'post') THEN coalesce(m.assignee, $9) END,"
+	" counted_at = CASE WHEN k.counts THEN $10 END,"
+	" text = k.text, segments = nullif(k.segments, 0), changed_at = $10"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $11) AS k (customer_id, rule, subject, token, text, segments, counts)"
+	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.rule = k.rule AND m.subject = k.subject",
+	11, {"int4", "text[]", "text[]", "text[]", "uuid[]", "text[]", "int4[]", "timestamptz", "text", "timestamptz", "bool[]"}
+};
+
+static OwnQuery refuse_messages = {
+	"UPDATE retention.care_message m"
+	" SET state = k.state, reason = k.reason, held_until = k.held_until, token = NULL,"
+	" counted_at = NULL, changed_at = $8"
+	" FROM unnest($2, $3, $4, $5, $6, $7) AS k (customer_id, rule, subject, state, reason, held_until)"
+	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.rule = k.rule AND m.subject = k.subject",
+	8, {"int4", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz[]", "timestamptz"}
+};
+
+static OwnQuery set_sent = {
+	"UPDATE retention.care_message m"
+	" SET state = 'sent', sent_at = $3, counted_at = CASE WHEN m.counted_at IS NOT NULL THEN $3 END,"
+	" provider_id = $2, held_until = NULL, last_error = NULL, changed_at = $3,"
+	" reason = CASE WHEN m.state <> 'claimed' THEN 'sent before it was taken back: ' || coalesce(m.reason, m.state) END"
+	" WHERE m.token = $1 AND m.state IN ('claimed', 'cancelled', 'skipped')"
+	" RETURNING m.reason IS NOT NULL",
+	3, {"uuid", "text", "timestamptz"}
+};
+
+static OwnQuery set_failed = {
+	"UPDATE retention.care_message m"
+	" SET state = CASE WHEN $3 OR m.attempts >= s.care_max_attempts THEN 'failed' ELSE 'queued' END,"
+	" reason = CASE WHEN $3 THEN '" REASON_PERMANENT "'"
+	" WHEN m.attempts >= s.care_max_attempts THEN '" REASON_GAVE_UP "' ELSE '" REASON_RETRY "' END,"
+	" held_until = CASE WHEN NOT $3 AND m.attempts < s.care_max_attempts THEN"
+	" $4 + make_interval(secs => $5 * least($6, $7 * power(2, m.attempts - 1))) END,"
+	" token = NULL, counted_at = NULL, last_error = $2, changed_at = $4"
+	" FROM retention.shop s"
+	" WHERE m.token = $1 AND m.state = 'claimed' AND s.shop_id = m.shop_id"
+	" RETURNING m.state",
+	7, {"uuid", "text", "bool", "timestamptz", "float8", "float8", "float8"}
+};
+
+static OwnQuery set_lease = {
+	"UPDATE retention.care_message m SET held_until = $2"
+	" WHERE m.token = $1 AND m.state = 'claimed'",
+	2, {"uuid", "timestamptz"}
+};
+
+static OwnQuery set_released = {
+	"UPDATE retention.care_message m"
+	" SET state = 'queued', held_until = NULL, token = NULL, worker = NULL, counted_at = NULL,"
+	" attempts = greatest(m.attempts - 1, 0), changed_at = $2"
+	" WHERE m.token = $1 AND m.state = 'claimed'",
+	2, {"uuid", "timestamptz"}
+};
+
+static OwnQuery read_state = {
+	"SELECT m.state, m.reason IS NOT NULL FROM retention.care_message m WHERE m.token = $1",
+	1, {"uuid"}
+};
+
+/* ----------
+ * Small things
+ * ----------
+ */
+
+static TimestampTz
+add_interval(TimestampTz at, Interval *interval)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(at),
+												   IntervalPGetDatum(interval)));
+}
+
+/* The end of a lease; one that has already ended would be no lease. */
+static TimestampTz
+lease_end(TimestampTz at, Interval *lease)
+{
+	TimestampTz ends = add_interval(at, lease);
+
+	if (ends <= at)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a lease must be longer than nothing")));
+	return ends;
+}
+
+/*
+ * A token: unguessable, and beginning with the time as in version 7 of RFC
+ * 9562, so that the index over tokens grows at its end.
+ */
+static void
+make_token(pg_uuid_t *token)
+{
+	uint64		ms = (uint64) (GetCurrentTimestamp() / 1000 +
+							   (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * INT64CONST(86400000));
+
+	if (!pg_strong_random(token->data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	for (int i = 0; i < 6; i++)
+		token->data[i] = (unsigned char) (ms >> (8 * (5 - i)));
+	token->data[6] = (token->data[6] & 0x0f) | 0x70;
+	token->data[8] = (token->data[8] & 0x3f) | 0x80;
+}
+
+static bool
+text_equal(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+static void
+refuse(Message *message, Verdict verdict, const char *reason)
+{
+	message->verdict = verdict;
+	message->reason = reason;
+	message->held_until = NO_TIME;
+}
+
+/* Not past its end: there it is skipped, and the reason kept. */
+static void
+put_off(Message *message, TimestampTz until, const char *reason)
+{
+	message->verdict = VERDICT_PUT_OFF;
+	message->reason = reason;
+	message->held_until = Min(until, message->expires_at);
+}
+
+/* ----------
+ * Arrays of some messages' values, as the statements take them
+ * ----------
+ */
+
+/* The messages that nothing speaks against so far. */
+static int
+undecided(Message *messages, int nmessages, Message **chosen)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nmessages; i++)
+	{
+		if (messages[i].verdict == VERDICT_NONE)
+			chosen[n++] = &messages[i];
+	}
+	return n;
+}
+
+#define TEXTS_OF(chosen, n, field) texts_at(chosen, n, offsetof(Message, field))
+
+static Datum
+texts_at(Message **chosen, int n, size_t offset)
+{
+	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+	bool	   *nulls = (bool *) palloc(Max(n, 1) * sizeof(bool));
+	int			dim = n;
+	int			lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *value = *(char **) ((char *) chosen[i] + offset);
+
+		nulls[i] = value == NULL;
+		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &dim, &lower,
+											  TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+sources_of(Message **chosen, int n)
+{
+	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int32GetDatum(chosen[i]->source_id);
+	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+/* ----------
+ * Settings
+ * ----------
+ */
+
+static QueueShop *
+load_shops(int32 shop_id, TimestampTz at, int *nshops)
+{
+	Datum		args[2];
+	QueueShop  *shops;
+
+	args[0] = Int32GetDatum(shop_id);
+	args[1] = TimestampTzGetDatum(at);
+	*nshops = (int) own_execute(&read_shops, args, NULL);
+	shops = (QueueShop *) palloc0(Max(*nshops, 1) * sizeof(QueueShop));
+	for (int i = 0; i < *nshops; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		QueueShop  *shop = &shops[i];
+
+		shop->shop_id = (int32) own_int64(row, 1);
+		shop->name = own_text(row, 2);
+		shop->quiet_until = own_time(row, 3);
+		shop->opt_in = own_bool(row, 4);
+		shop->suppress_unanswered = own_int64(row, 5);
+		shop->suppress_review_days = own_int64(row, 6);
+		shop->max_attempts = own_int64(row, 7);
+	}
+	return shops;
+}
+
+static void
+load_rules_and_caps(Claim *claim, QueueShop *shop)
+{
+	Datum		args[2];
+
+	args[0] = Int32GetDatum(shop->shop_id);
+	shop->nrules = (int) own_execute(&read_rules, args, NULL);
+	shop->rules = (QueueRule *) palloc0(Max(shop->nrules, 1) * sizeof(QueueRule));
+	for (int i = 0; i < shop->nrules; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+
+		shop->rules[i].name = own_text(row, 1);
+		shop->rules[i].event = own_text(row, 2);
+		shop->rules[i].enabled = own_bool(row, 3);
+		shop->rules[i].counts = own_bool(row, 4);
+		shop->rules[i].ignores_caps = own_bool(row, 5);
+		shop->rules[i].ignores_quiet_hours = own_bool(row, 6);
+	}
+
+	args[1] = CStringGetTextDatum(claim->channel);
+	shop->ncaps = (int) own_execute(&read_caps, args, NULL);
+	shop->caps = (QueueCap *) palloc(Max(shop->ncaps, 1) * sizeof(QueueCap));
+	for (int i = 0; i < shop->ncaps; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		bool		isnull;
+
+		shop->caps[i].purpose = own_text(row, 1);
+		shop->caps[i].channel = own_text(row, 2);
+		shop->caps[i].period = DatumGetIntervalP(own_copy(row, 3, &isnull));
+		shop->caps[i].messages = (int32) own_int64(row, 4);
+	}
+}
+
+static bool
+cap_covers(const QueueCap *cap, const Message *message)
+{
+	return cap->purpose == NULL || text_equal(cap->purpose, message->purpose);
+}
+
+/* A notice to the shopkeeper is no message to the customer it is about. */
+static bool
+is_for_customer(const Claim *claim)
+{
+	return !text_equal(claim->channel, "shop");
+}
+
+/* ----------
+ * Candidates, and what speaks against them
+ * ----------
+ */
+
+static Message *
+read_candidates(Claim *claim, QueueShop *shop, int64 priority, int *ncandidates)
+{
+	Datum		args[6];
+	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
+	Message    *messages;
+
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = CStringGetTextDatum(claim->channel);
+	args[2] = Int32GetDatum((int32) priority);
+	args[3] = TimestampTzGetDatum(claim->at);
+	args[4] = claim->worker ? CStringGetTextDatum(claim->worker) : (Datum) 0;
+	nulls[4] = claim->worker ? ' ' : 'n';
+	args[5] = Int64GetDatum(claim->max - claim->granted);
+	*ncandidates = (int) own_execute(&lock_candidates, args, nulls);
+
+	messages = (Message *) palloc0(Max(*ncandidates, 1) * sizeof(Message));
+	for (int i = 0; i < *ncandidates; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		Message    *message = &messages[i];
+		Datum		message_id;
+		bool		isnull;
+
+		message->customer_id = own_text(row, 1);
+		message->rule_name = own_text(row, 2);
+		message->subject = own_text(row, 3);
+		message->purpose = own_text(row, 4);
+		message->source_id = (int32) own_int64(row, 5);
+		message->order_id = own_text(row, 6);
+		message->due_at = own_time(row, 7);
+		message->expires_at = own_time(row, 8);
+		message->attempts = own_int64(row, 9);
+		message->held_for = own_text(row, 10);
+		message_id = own_copy(row, 11, &isnull);
+		message->has_message_id = !isnull;
+		if (!isnull)
+			message->message_id = *DatumGetUUIDP(message_id);
+		for (int j = 0; j < shop->nrules; j++)
+		{
+			if (text_equal(shop->rules[j].name, message->rule_name))
+				message->rule = &shop->rules[j];
+		}
+		if (message->rule != NULL && message->rule->counts && is_for_customer(claim))
+		{
+			/* Marketing is counted even without a cap: it is what goes unanswered. */
+			message->counts = text_equal(message->purpose, "marketing");
+			for (int j = 0; j < shop->ncaps && !message->counts; j++)
+				message->counts = cap_covers(&shop->caps[j], message);
+		}
+	}
+	return messages;
+}
+
+/* What can be told without looking at anything else. */
+static void
+check_message(Claim *claim, QueueShop *shop, Message *message)
+{
+	if (message->rule == NULL || !message->rule->enabled)
+		refuse(message, VERDICT_SKIPPED, REASON_RULE_OFF);
+	else if (message->expires_at <= claim->at)
+	{
+		const char *reason = REASON_EXPIRED;
+
+		if (message->held_for != NULL && text_equal(message->held_for, REASON_QUIET_HOURS))
+			reason = REASON_EXPIRED_QUIET;
+		else if (message->held_for != NULL && text_equal(message->held_for, REASON_CAPPED))
+			reason = REASON_EXPIRED_CAPPED;
+		else if (message->attempts > 0)
+			reason = REASON_EXPIRED_RETRY;
+		refuse(message, VERDICT_SKIPPED, reason);
+	}
+	else if (message->attempts >= shop->max_attempts)
+		refuse(message, VERDICT_FAILED, REASON_GAVE_UP);
+	else if (shop->quiet_until != NO_TIME && is_for_customer(claim) &&
+			 !message->rule->ignores_quiet_hours)
+		put_off(message, shop->quiet_until, REASON_QUIET_HOURS);
+}
+
+/*
+ * Lock the customers of messages that caps count.  Messages of a customer
+ * whom another claim has in hand are left for a later one.
+ */
+static void
+lock_customers(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
+{
+	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
+	int			n = 0;
+	Datum		args[3];
+	uint64		ninserted;
+	uint64		nlocked;
+	char	  **locked;
+
+	for (int i = 0; i < nmessages; i++)
+	{
+		if (messages[i].verdict == VERDICT_NONE && messages[i].counts)
+			chosen[n++] = &messages[i];
+	}
+	if (n == 0)
+		return;
+
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = CStringGetTextDatum(claim->last_contact);
+	ninserted = own_execute(&insert_contacts, args, NULL);
+	for (uint64 i = 0; i < ninserted; i++)
+	{
+		char	   *inserted = own_text(SPI_tuptable->vals[i], 1);
+
+		if (strcmp(inserted, claim->last_contact) > 0)
+			claim->last_contact = inserted;
+	}
+	nlocked = own_execute(&lock_contacts, args, NULL);
+	locked = (char **) palloc(Max(nlocked, 1) * sizeof(char *));
+	for (uint64 i = 0; i < nlocked; i++)
+		locked[i] = own_text(SPI_tuptable->vals[i], 1);
+	if (nlocked > 1)
+		qsort(locked, nlocked, sizeof(char *), pg_qsort_strcmp);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (nlocked == 0 ||
+			bsearch(&chosen[i]->customer_id, locked, nlocked, sizeof(char *), pg_qsort_strcmp) == NULL)
+			refuse(chosen[i], VERDICT_LEFT, NULL);
+	}
+}
+
+static void
+check_facts_of(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
+{
+	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
+	int			n = undecided(messages, nmessages, chosen);
+	char	  **events = (char **) palloc(Max(n, 1) * sizeof(char *));
+	Datum		args[7];
+	uint64		nrows;
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+		events[i] = chosen[i]->rule->event;
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = TEXTS_OF(chosen, n, purpose);
+	args[3] = sources_of(chosen, n);
+	args[4] = TEXTS_OF(chosen, n, order_id);
+	args[5] = CStringGetTextDatum(claim->channel);
+	args[6] = own_text_array(events, n);
+	nrows = own_execute(&read_facts, args, NULL);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		Message    *message = chosen[own_int64(row, 1) - 1];
+		bool		has_profile = own_bool(row, 3);
+		bool		undecided_consent;
+		bool		granted;
+
+		message->recipient = own_text(row, 2);
+		granted = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 4, &undecided_consent));
+
+		if (!own_bool(row, 5))
+			refuse(message, VERDICT_SKIPPED, REASON_ORDER_CHANGED);
+		else if (!is_for_customer(claim))
+			continue;
+		else if (!undecided_consent && !granted)
+			refuse(message, VERDICT_SKIPPED, REASON_OPTED_OUT);
+		else if (undecided_consent && shop->opt_in && text_equal(message->purpose, "marketing"))
+			refuse(message, VERDICT_SKIPPED, REASON_NO_CONSENT);
+		else if (message->recipient == NULL && has_profile)
+			refuse(message, VERDICT_SKIPPED, REASON_NO_RECIPIENT);
+	}
+}
+
+/* Marketing is not for those who never answer or were not content. */
+static void
+check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
+{
+	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
+	int			n = 0;
+	Datum		args[5];
+	uint64		nrows;
+
+	if (shop->suppress_unanswered == 0 && shop->suppress_review_days == 0)
+		return;
+	for (int i = 0; i < nmessages; i++)
+	{
+		if (messages[i].verdict == VERDICT_NONE && is_for_customer(claim) &&
+			text_equal(messages[i].purpose, "marketing"))
+			chosen[n++] = &messages[i];
+	}
+	if (n == 0)
+		return;
+
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = Int64GetDatum(shop->suppress_unanswered);
+	args[3] = Int64GetDatum(shop->suppress_review_days);
+	args[4] = TimestampTzGetDatum(claim->at);
+	nrows = own_execute(&read_suppression, args, NULL);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		Message    *message = chosen[own_int64(row, 1) - 1];
+
+		if (own_bool(row, 3))
+			refuse(message, VERDICT_SKIPPED, REASON_BAD_REVIEW);
+		else if (shop->suppress_unanswered > 0 && own_bool(row, 2))
+			refuse(message, VERDICT_SKIPPED, REASON_UNANSWERED);
+	}
+}
+
+static void
+render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
+{
+	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
+	int			n = undecided(messages, nmessages, chosen);
+	Datum		args[8];
+	uint64		nrows;
+
+	if (n == 0)
+		return;
+	args[0] = Int32GetDatum(shop->shop_id);
+	for (int i = 0; i < n; i++)
+	{
+		QueueRule  *rule = chosen[i]->rule;
+
+		if (!rule->template_read)
+		{
+			args[1] = CStringGetTextDatum(rule->name);
+			own_execute(&read_template, args, NULL);
+			rule->template = own_text(SPI_tuptable->vals[0], 1);
+			rule->template_read = true;
+		}
+		chosen[i]->template = rule->template;
+	}
+	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = TEXTS_OF(chosen, n, template);
+	args[3] = TEXTS_OF(chosen, n, subject);
+	args[4] = sources_of(chosen, n);
+	args[5] = TEXTS_OF(chosen, n, order_id);
+	args[6] = TimestampTzGetDatum(claim->at);
+	args[7] = CStringGetTextDatum(claim->channel);
+	nrows = own_execute(&render_texts, args, NULL);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		Message    *message = chosen[own_int64(row, 1) - 1];
+		char	   *missing = own_text(row, 3);
+
+		message->text = own_text(row, 2);
+		message->segments = (int32) own_int64(row, 4);
+		if (missing != NULL && !claim->by_people)
+			refuse(message, VERDICT_SKIPPED, psprintf("%s: %s", REASON_MISSING, missing));
+	}
+}
+
+/*
+ * Put off what a cap forbids.  Messages of this very claim count too, in the
+ * order in which they are handed out.
+ */
+static void
+check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap, Message *messages, int nmessages)
+{
+	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
+	int			n = 0;
+	Datum		args[9];
+	char		nulls[9] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	TimestampTz **counting;
+	int		   *ncounting;
+	uint64		nrows;
+
+	for (int i = 0; i < nmessages; i++)
+	{
+		if (messages[i].verdict == VERDICT_NONE && is_for_customer(claim) &&
+			cap_covers(cap, &messages[i]))
+			chosen[n++] = &messages[i];
+	}
+	if (n == 0)
+		return;
+
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = cap->purpose ? CStringGetTextDatum(cap->purpose) : (Datum) 0;
+	nulls[2] = cap->purpose ? ' ' : 'n';
+	args[3] = cap->channel ? CStringGetTextDatum(cap->channel) : (Datum) 0;
+	nulls[3] = cap->channel ? ' ' : 'n';
+	args[4] = IntervalPGetDatum(cap->period);
+	args[5] = TimestampTzGetDatum(claim->at);
+	args[6] = Int64GetDatum(cap->messages);
+	args[7] = TEXTS_OF(chosen, n, rule_name);
+	args[8] = TEXTS_OF(chosen, n, subject);
+	nrows = own_execute(&read_capped, args, nulls);
+
+	counting = (TimestampTz **) palloc0(n * sizeof(TimestampTz *));
+	ncounting = (int *) palloc0(n * sizeof(int));
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		int			k = (int) own_int64(row, 1) - 1;
+		bool		isnull;
+		Datum	   *values;
+
+		deconstruct_array(DatumGetArrayTypeP(own_copy(row, 2, &isnull)), TIMESTAMPTZOID,
+						  sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+						  &values, NULL, &ncounting[k]);
+		counting[k] = (TimestampTz *) palloc(Max(ncounting[k], 1) * sizeof(TimestampTz));
+		for (int j = 0; j < ncounting[k]; j++)
+			counting[k][j] = DatumGetTimestampTz(values[j]);
+	}
+
+	for (int i = 0; i < n; i++)
+	{
+		int			granted = 0;
+
+		if (chosen[i]->rule->ignores_caps)
+			continue;
+		for (int j = 0; j < i; j++)
+		{
+			if (chosen[j]->verdict == VERDICT_NONE && chosen[j]->counts &&
+				text_equal(chosen[j]->customer_id, chosen[i]->customer_id))
+				granted++;
+		}
+		if (granted >= cap->messages)
+			put_off(chosen[i], add_interval(claim->at, cap->period), REASON_CAPPED);
+		else if (granted + ncounting[i] >= cap->messages)
+			put_off(chosen[i], counting[i][cap->messages - granted - 1], REASON_CAPPED);
+	}
+}
+
+/* ----------
+ * Carrying it out
+ * ----------
+ */
+
+static void
+write_refusals(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
+{
+	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
+	char	  **states = (char **) palloc(Max(nmessages, 1) * sizeof(char *));
+	Datum	   *held = (Datum *) palloc(Max(nmessages, 1) * sizeof(Datum));
+	bool	   *isnull = (bool *) palloc(Max(nmessages, 1) * sizeof(bool));
+	int			n = 0;
+	int			lower = 1;
+	Datum		args[8];
+
+	for (int i = 0; i < nmessages; i++)
+	{
+		Message    *message = &messages[i];
+
+		if (message->verdict == VERDICT_NONE || message->verdict == VERDICT_LEFT)
+			continue;
+		states[n] = message->verdict == VERDICT_PUT_OFF ? "queued" :
+			message->verdict == VERDICT_FAILED ? "failed" : "skipped";
+		isnull[n] = message->held_until == NO_TIME;
+		held[n] = TimestampTzGetDatum(message->held_until);
+		chosen[n++] = message;
+	}
+	if (n == 0)
+		return;
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = TEXTS_OF(chosen, n, rule_name);
+	args[3] = TEXTS_OF(chosen, n, subject);
+	args[4] = own_text_array(states, n);
+	args[5] = TEXTS_OF(chosen, n, reason);
+	args[6] = PointerGetDatum(construct_md_array(held, isnull, 1, &n, &lower, TIMESTAMPTZOID,
+												 sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	args[7] = TimestampTzGetDatum(claim->at);
+	own_execute(&refuse_messages, args, NULL);
+}
+
+static Datum
+text_or_null(const char *value, bool *isnull)
+{
+	*isnull = value == NULL;
+	return value ? CStringGetTextDatum(value) : (Datum) 0;
+}
+
+static void
+put_result(Claim *claim, QueueShop *shop, Message *message)
+{
+	Datum		values[15];
+	bool		nulls[15] = {false};
+
+	values[0] = UUIDPGetDatum(&message->token);
+	values[1] = UUIDPGetDatum(message->has_message_id ? &message->message_id : &message->token);
+	values[2] = CStringGetTextDatum(shop->name);
+	values[3] = CStringGetTextDatum(message->customer_id);
+	values[4] = CStringGetTextDatum(message->rule_name);
+	values[5] = CStringGetTextDatum(message->subject);
+	values[6] = CStringGetTextDatum(message->purpose);
+	values[7] = text_or_null(message->recipient, &nulls[7]);
+	values[8] = text_or_null(message->text, &nulls[8]);
+	values[9] = Int32GetDatum(message->segments);
+	nulls[9] = message->segments == 0;
+	values[10] = TimestampTzGetDatum(message->due_at);
+	values[11] = TimestampTzGetDatum(message->expires_at);
+	values[12] = Int32GetDatum((int32) message->attempts + 1);
+	values[13] = Int32GetDatum(message->source_id);
+	nulls[13] = message->order_id == NULL;
+	values[14] = text_or_null(message->order_id, &nulls[14]);
+	tuplestore_putvalues(claim->result->setResult, claim->result->setDesc, values, nulls);
+}
+
+static void
+grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
+{
+	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
+	int			n = undecided(messages, nmessages, chosen);
+	Message   **counted = (Message **) palloc(Max(n, 1) * sizeof(Message *));
+	int			ncounted = 0;
+	Datum	   *tokens = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+	Datum	   *segments = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+	Datum	   *counts = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+	Datum		args[11];
+	char		nulls[11];
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		make_token(&chosen[i]->token);
+		tokens[i] = UUIDPGetDatum(&chosen[i]->token);
+		segments[i] = Int32GetDatum(chosen[i]->segments);
+		counts[i] = BoolGetDatum(chosen[i]->counts);
+		if (chosen[i]->counts)
+			counted[ncounted++] = chosen[i];
+	}
+
+	memset(nulls, ' ', sizeof(nulls));
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = TEXTS_OF(chosen, n, customer_id);
+	args[2] = TEXTS_OF(chosen, n, rule_name);
+	args[3] = TEXTS_OF(chosen, n, subject);
+	args[4] = PointerGetDatum(construct_array(tokens, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+	args[5] = TEXTS_OF(chosen, n, text);
+	args[6] = PointerGetDatum(construct_array(segments, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	args[7] = TimestampTzGetDatum(claim->lease_ends);
+	args[8] = claim->worker ? CStringGetTextDatum(claim->worker) : (Datum) 0;
+	nulls[8] = claim->worker ? ' ' : 'n';
+	args[9] = TimestampTzGetDatum(claim->at);
+	args[10] = PointerGetDatum(construct_array(counts, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
+	own_execute(&grant_messages, args, nulls);
+
+	if (ncounted > 0)
+	{
+		args[1] = TEXTS_OF(counted, ncounted, customer_id);
+		args[2] = TimestampTzGetDatum(claim->at);
+		own_execute(&touch_contacts, args, NULL);
+	}
+
+	for (int i = 0; i < n; i++)
+		put_result(claim, shop, chosen[i]);
+	claim->granted += n;
+}
+
+/* One batch of candidates; false when there is no point in looking further. */
+static bool
+claim_round(Claim *claim, QueueShop *shop, int64 priority)
+{
+	int			wanted = claim->max - claim->granted;
+	int			nmessages;
+	Message    *messages = read_candidates(claim, shop, priority, &nmessages);
+	bool		left = false;
+
+	for (int i = 0; i < nmessages; i++)
+		check_message(claim, shop, &messages[i]);
+	lock_customers(claim, shop, messages, nmessages);
+	check_facts_of(claim, shop, messages, nmessages);
+	check_suppression(claim, shop, messages, nmessages);
+	render(claim, shop, messages, nmessages);
+	for (int i = 0; i < shop->ncaps; i++)
+		check_cap(claim, shop, &shop->caps[i], messages, nmessages);
+
+	write_refusals(claim, shop, messages, nmessages);
+	grant(claim, shop, messages, nmessages);
+
+	/* Those left would only be found again. */
+	for (int i = 0; i < nmessages; i++)
+		left |= messages[i].verdict == VERDICT_LEFT;
+	return !left && nmessages == wanted;
+}
+
+static void
+claim_from_shop(Claim *claim, QueueShop *shop)
+{
+	int64		priority = (int64) PG_INT32_MAX + 1;
+	int			rounds = 0;
+
+	claim->last_contact = "";
+	load_rules_and_caps(claim, shop);
+	while (claim->granted < claim->max && rounds < MAX_ROUNDS)
+	{
+		Datum		args[3];
+		bool		isnull;
+		Datum		found;
+
+		args[0] = Int32GetDatum(shop->shop_id);
+		args[1] = CStringGetTextDatum(claim->channel);
+		args[2] = Int64GetDatum(priority);
+		own_execute(&next_priority, args, NULL);
+		found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		if (isnull)
+			break;
+		priority = DatumGetInt64(found);
+
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			rounds++;
+		} while (claim_round(claim, shop, priority) &&
+				 claim->granted < claim->max && rounds < MAX_ROUNDS);
+	}
+}
+
+/* ----------
+ * Entry points
+ * ----------
+ */
+
+static void
+check_not_null(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+}
+
+Datum
+claim_messages(PG_FUNCTION_ARGS)
+{
+	static const char *const channels[] = {"sms", "email", "wechat", "call", "post", "visit", "shop"};
+	Claim		claim;
+	OwnContext	saved;
+	QueueShop  *shops;
+	int			nshops;
+	int32		shop_id = 0;
+	bool		known = false;
+
+	check_not_null(fcinfo, 0, "channel");
+	check_not_null(fcinfo, 1, "max");
+	check_not_null(fcinfo, 2, "lease");
+	check_not_null(fcinfo, 4, "at");
+
+	memset(&claim, 0, sizeof(claim));
+	claim.channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	claim.by_people = text_equal(claim.channel, "call") || text_equal(claim.channel, "visit") ||
+		text_equal(claim.channel, "post");
+	claim.max = PG_GETARG_INT32(1);
+	claim.at = PG_GETARG_TIMESTAMPTZ(4);
+	claim.lease_ends = lease_end(claim.at, PG_GETARG_INTERVAL_P(2));
+	claim.worker = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	for (int i = 0; i < (int) lengthof(channels); i++)
+		known |= text_equal(claim.channel, channels[i]);
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no channel \"%s\"", claim.channel),
+				 errhint("Channels are sms, email, wechat, call, post, visit and shop (notices to the shopkeeper).")));
+	if (claim.max <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max must be positive, not %d", claim.max)));
+	if (!PG_ARGISNULL(5))
+		shop_id = shop_lookup(text_to_cstring(PG_GETARG_TEXT_PP(5)), false);
+
+	InitMaterializedSRF(fcinfo, 0);
+	claim.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	own_begin(&saved);
+	SPI_connect();
+	shops = load_shops(shop_id, claim.at, &nshops);
+	for (int i = 0; i < nshops && claim.granted < claim.max; i++)
+		claim_from_shop(&claim, &shops[i]);
+	SPI_finish();
+	own_end(&saved);
+	return (Datum) 0;
+}
+
+/* What a token that is not good for the statement tried is good for. */
+static const char *
+state_of_token(Datum token)
+{
+	const char *state = "refused";
+
+	if (own_execute(&read_state, &token, NULL) == 1)
+	{
+		char	   *found = own_text(SPI_tuptable->vals[0], 1);
+
+		if (text_equal(found, "sent"))
+			state = own_bool(SPI_tuptable->vals[0], 2) ? "cancelled" : "sent";
+		else if (text_equal(found, "cancelled") || text_equal(found, "skipped"))
+			state = "cancelled";
+	}
+	return state;
+}
+
+Datum
+mark_sent(PG_FUNCTION_ARGS)
+{
+	OwnContext	saved;
+	Datum		args[3];
+	char		nulls[3] = {' ', ' ', ' '};
+	const char *outcome;
+
+	check_not_null(fcinfo, 0, "token");
+	check_not_null(fcinfo, 2, "at");
+	args[0] = PG_GETARG_DATUM(0);
+	args[1] = PG_GETARG_DATUM(1);
+	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
+	args[2] = PG_GETARG_DATUM(2);
+
+	own_begin(&saved);
+	SPI_connect();
+	if (own_execute(&set_sent, args, nulls) == 1)
+		outcome = own_bool(SPI_tuptable->vals[0], 1) ? "cancelled" : "sent";
+	else
+		outcome = state_of_token(args[0]);
+	SPI_finish();
+	own_end(&saved);
+	PG_RETURN_TEXT_P(cstring_to_text(outcome));
+}
+
+Datum
+mark_failed(PG_FUNCTION_ARGS)
+{
+	OwnContext	saved;
+	Datum		args[7];
+	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	const char *outcome;
+
+	check_not_null(fcinfo, 0, "token");
+	check_not_null(fcinfo, 2, "permanent");
+	check_not_null(fcinfo, 3, "at");
+	args[0] = PG_GETARG_DATUM(0);
+	args[1] = PG_GETARG_DATUM(1);
+	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
+	args[2] = PG_GETARG_DATUM(2);
+	args[3] = PG_GETARG_DATUM(3);
+
+	/* Workers that failed together should not come back together. */
+	args[4] = Float8GetDatum(0.5 + pg_prng_double(&pg_global_prng_state));
+	args[5] = Float8GetDatum(BACKOFF_MAX_SECONDS);
+	args[6] = Float8GetDatum(BACKOFF_SECONDS);
+
+	own_begin(&saved);
+	SPI_connect();
+	if (own_execute(&set_failed, args, nulls) == 1)
+	{
+		char	   *state = own_text(SPI_tuptable->vals[0], 1);
+
+		outcome = text_equal(state, "failed") ? "failed" : "queued";
+	}
+	else
+		outcome = state_of_token(args[0]);
+	SPI_finish();
+	own_end(&saved);
+	PG_RETURN_TEXT_P(cstring_to_text(outcome));
+}
+
+Datum
+extend_lease(PG_FUNCTION_ARGS)
+{
+	OwnContext	saved;
+	Datum		args[2];
+	bool		done;
+
+	check_not_null(fcinfo, 0, "token");
+	check_not_null(fcinfo, 1, "lease");
+	check_not_null(fcinfo, 2, "at");
+	args[0] = PG_GETARG_DATUM(0);
+	args[1] = TimestampTzGetDatum(lease_end(PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_INTERVAL_P(1)));
+
+	own_begin(&saved);
+	SPI_connect();
+	done = own_execute(&set_lease, args, NULL) == 1;
+	SPI_finish();
+	own_end(&saved);
+	PG_RETURN_BOOL(done);
+}
+
+Datum
+release_message(PG_FUNCTION_ARGS)
+{
+	OwnContext	saved;
+	Datum		args[2];
+	bool		done;
+
+	check_not_null(fcinfo, 0, "token");
+	args[0] = PG_GETARG_DATUM(0);
+	args[1] = TimestampTzGetDatum(retention_clock_now());
+
+	own_begin(&saved);
+	SPI_connect();
+	done = own_execute(&set_released, args, NULL) == 1;
+	SPI_finish();
+	own_end(&saved);
+	PG_RETURN_BOOL(done);
+}
