@@ -4,16 +4,17 @@
 CREATE SCHEMA real_care_year;
 SET search_path = real_care_year;
 SET TimeZone = 'Asia/Shanghai';
+SET DateStyle = 'ISO';
 SET retention.clock = '2023-12-31 00:00+08';
 
 CREATE TABLE cdnow (transaction_id integer, customer_id integer, order_date date, cd_count integer, amount numeric, sample_id integer);
 \copy cdnow FROM PROGRAM 'zcat "$RETENTION_DATA"/cdnow.csv.gz' WITH (FORMAT csv, HEADER)
 
--- One in four customers. One order in ten is never paid; one in seven is shipped
+-- One in sixteen customers. One order in ten is never paid; one in seven is shipped
 -- late; one in fifty is refunded in part.
 CREATE TABLE lives AS
 	SELECT transaction_id AS id, customer_id AS customer, amount AS total,
-		CASE WHEN customer_id % 12 = 0 THEN customer_id - 4 END AS referrer,
+		CASE WHEN customer_id % 48 = 0 THEN customer_id - 16 END AS referrer,
 		d AS placed_on,
 		CASE WHEN unpaid THEN NULL ELSE d END AS paid_on,
 		CASE WHEN unpaid THEN NULL ELSE d + late END AS shipped_on,
@@ -26,7 +27,7 @@ CREATE TABLE lives AS
 			transaction_id % 10 = 0 AS unpaid,
 			CASE WHEN transaction_id % 7 = 0 THEN 4 ELSE 1 END AS late
 		FROM cdnow
-		WHERE customer_id % 4 = 0
+		WHERE customer_id % 16 = 0
 	) AS c
 	WHERE d <= '2025-01-20';
 SELECT count(*) AS orders, count(DISTINCT customer) AS customers, min(placed_on), max(placed_on) FROM lives;
