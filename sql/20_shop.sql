@@ -15,12 +15,14 @@ CREATE TABLE retention.shop (
 	new_customer_days integer NOT NULL DEFAULT 30 CHECK (new_customer_days > 0),
 	long_absent_days integer NOT NULL DEFAULT 180 CHECK (long_absent_days > 0),
 	on_error text NOT NULL DEFAULT 'warn' CHECK (on_error IN ('warn', 'raise')),
-	points_rate numeric NOT NULL DEFAULT 1 CHECK (points_rate >= 0),
-	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value >= 0),
+	points_rate numeric NOT NULL DEFAULT 1 CHECK (points_rate BETWEEN 0 AND 10000),
+	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value BETWEEN 0 AND 1000000),
 	accrue_on text NOT NULL DEFAULT 'completed' CHECK (accrue_on IN ('paid', 'completed')),
-	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days >= 0),
+	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days BETWEEN 0 AND 3650),
 	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
-	tier_window interval CHECK (tier_window > interval '0')
+	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years'),
+	week_start text NOT NULL DEFAULT 'monday'
+		CHECK (week_start IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'))
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.shop', '');
@@ -41,6 +43,7 @@ COMMENT ON COLUMN retention.shop.accrue_on IS 'The event that earns points: paid
 COMMENT ON COLUMN retention.shop.accrue_after_days IS 'Days between that event and the accrual';
 COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are already spent: debt (repaid by the next accruals) or forgive';
 COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
+COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- ---------------------------------------------------------------------------
 -- Cached settings
