@@ -15,16 +15,18 @@ BEGIN
 	IF EXISTS (SELECT FROM retention.source s WHERE s.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.tier t WHERE t.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.care_rule r WHERE r.shop_id = OLD.shop_id)
+		OR EXISTS (SELECT FROM retention.care_template c WHERE c.shop_id = OLD.shop_id)
+		OR EXISTS (SELECT FROM retention.festival f WHERE f.shop_id = OLD.shop_id)
 	THEN
 		RAISE EXCEPTION 'shop "%" is in use', OLD.name
 			USING ERRCODE = 'foreign_key_violation',
-				HINT = 'Delete its rows in retention.source, retention.tier and retention.care_rule first.';
+				HINT = 'Delete its rows in retention.source, retention.tier, retention.care_rule, retention.care_template and retention.festival first.';
 	END IF;
 	RETURN OLD;
 END
 $$;
 
-COMMENT ON FUNCTION retention.keep_used_shop() IS 'Trigger on shop: an error when a shop is deleted that has sources, tiers or care rules';
+COMMENT ON FUNCTION retention.keep_used_shop() IS 'Trigger on shop: an error when a shop is deleted that has sources, tiers, or care rules, texts or festivals';
 
 CREATE TRIGGER keep_used_shop
 	BEFORE DELETE ON retention.shop

@@ -1108,8 +1108,7 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
  * To be called as the extension's owner, in the shop's time zone; may put the
- * names in another order.  Silently, as for a backfill: with no message to
- * anybody.
+ * names in another order.
  */
 void
 sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)

@@ -22,7 +22,7 @@ ORDER BY source_id, order_id, customer_id, due_at;
 -- Off by default.
 INSERT INTO unpaid_reminder.orders VALUES (1, 'a');
 SELECT * FROM unpaid_reminder.messages;
-SELECT name, event, delay, validity, channel, purpose, enabled, shipped FROM retention.care_rules ORDER BY name;
+SELECT name, event, delay, validity, channel, purpose, enabled, shipped FROM retention.care_rules WHERE event = 'unpaid' ORDER BY name;
 -- Switched on, it does not reach back to orders already there.
 SELECT retention.enable_rule('unpaid_reminder');
 SELECT retention.resync('unpaid_reminder.orders', everything => true);
