@@ -43,11 +43,11 @@ CREATE TABLE retention.watch (
 
 SELECT pg_catalog.pg_extension_config_dump('retention.watch', '');
 
-COMMENT ON TABLE retention.watch IS 'A table whose rows can change an order of a source';
+COMMENT ON TABLE retention.watch IS 'A table whose rows can change an order, customer or review of a source';
 COMMENT ON COLUMN retention.watch.watch_id IS 'Number of the watch; the triggers carry it as their argument';
 COMMENT ON COLUMN retention.watch.source_id IS 'The source whose orders change';
 COMMENT ON COLUMN retention.watch.relation IS 'The watched table';
-COMMENT ON COLUMN retention.watch.order_id IS 'SQL expression or subquery over the table''s row that gives the id(s) of the order(s) it belongs to';
+COMMENT ON COLUMN retention.watch.order_id IS 'SQL expression or subquery over the table''s row that gives the id(s) of the order(s), customer(s) or review(s) it belongs to';
 
 CREATE TRIGGER invalidate_cache
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.source

@@ -591,7 +591,7 @@ CREATE PROCEDURE retention.backfill(
 	LANGUAGE C;
 
 COMMENT ON PROCEDURE retention.backfill(text, integer, boolean, timestamptz) IS
-	'Records the orders that were there before the source was attached: statistics, with points => true also points (for accruals from points_from on; NULL: all), never messages. Commits after each batch, says how far it is, goes on where an interrupted one stopped, and run again changes nothing';
+	'Records the orders, customers or reviews that were there before the source was attached: of orders the statistics, with points => true also points (for accruals from points_from on; NULL: all), never messages. Commits after each batch, says how far it is, goes on where an interrupted one stopped, and run again changes nothing';
 
 CREATE FUNCTION retention.resync(source text, order_id text DEFAULT NULL, everything boolean DEFAULT false)
 	RETURNS bigint
@@ -599,7 +599,7 @@ CREATE FUNCTION retention.resync(source text, order_id text DEFAULT NULL, everyt
 	LANGUAGE C;
 
 COMMENT ON FUNCTION retention.resync(text, text, boolean) IS
-	'Syncs again: one order; or, with order_id NULL, those in sync_error (all when changes could not be traced); or everything, recorded and present. Returns the orders synced. An unknown source is an error';
+	'Syncs again: one order (or customer, or review, by its id); or, with order_id NULL, those in sync_error (all when changes could not be traced); or everything, recorded and present. Returns the orders synced. An unknown source is an error';
 
 CREATE FUNCTION retention.accrue_due(at timestamptz)
 	RETURNS bigint

@@ -46,7 +46,25 @@ StaticAssertDecl(lengthof(customer_columns) == N_PROFILE_COLUMNS,
 #define SET_COLUMN(column, number) \
 	column " = CASE WHEN ($2)[" number "] THEN EXCLUDED." column " ELSE c." column " END"
 #define COLUMN_DIFFERS(column, number) \
-	"($2)[" number "] AND c." column " IS DISTINCT FROM EXCLUDED." column
+	"($2)[" number "] AND c." column " IS DISTINCT FROM u." column
+
+/* Which profiles are not recorded so, and which are remembered as failed. */
+static OwnQuery compare_profiles = {
+	"SELECT u.ordinality, c.customer_id IS NULL OR c.forgotten_at IS NULL AND ("
+	COLUMN_DIFFERS("name", "2")
+	" OR " COLUMN_DIFFERS("nickname", "3")
+	" OR " COLUMN_DIFFERS("birthday", "4")
+	" OR " COLUMN_DIFFERS("phone", "5")
+	" OR " COLUMN_DIFFERS("email", "6")
+	" OR " COLUMN_DIFFERS("joined_at", "7")
+	" OR " COLUMN_DIFFERS("consents", "8")
+	" OR " COLUMN_DIFFERS("attributes", "9") "),"
+	" e.order_id IS NOT NULL"
+	" FROM unnest($1) WITH ORDINALITY AS u"
+	" LEFT JOIN retention.customer c ON c.shop_id = u.shop_id AND c.customer_id = u.customer_id"
+	" LEFT JOIN retention.sync_error e ON e.source_id = $3 AND e.order_id = u.customer_id",
+	3, {"retention.customer[]", "bool[]", "int4"}
+};
 
 static OwnQuery write_profiles = {
 	"INSERT INTO retention.customer AS c (shop_id, customer_id, name, nickname, birthday,"
@@ -63,15 +81,7 @@ static OwnQuery write_profiles = {
 	SET_COLUMN("joined_at", "7") ", "
 	SET_COLUMN("consents", "8") ", "
 	SET_COLUMN("attributes", "9")
-	" WHERE c.forgotten_at IS NULL"
-	" AND (" COLUMN_DIFFERS("name", "2")
-	" OR " COLUMN_DIFFERS("nickname", "3")
-	" OR " COLUMN_DIFFERS("birthday", "4")
-	" OR " COLUMN_DIFFERS("phone", "5")
-	" OR " COLUMN_DIFFERS("email", "6")
-	" OR " COLUMN_DIFFERS("joined_at", "7")
-	" OR " COLUMN_DIFFERS("consents", "8")
-	" OR " COLUMN_DIFFERS("attributes", "9") ")",
+	" WHERE c.forgotten_at IS NULL",
 	2, {"retention.customer[]", "bool[]"}
 };
 
@@ -150,15 +160,56 @@ mapped_columns(const StoredFacts *facts)
 										   1, true, TYPALIGN_CHAR));
 }
 
+/* What there is to write; found must hold a row for each of the facts. */
+static void
+write_changed(Source *source, StoredFacts **facts, int nfound, OwnRows *found, Datum mapped)
+{
+	CustomerKey *keys = (CustomerKey *) palloc(nfound * sizeof(CustomerKey));
+	int			nkeys = 0;
+	OwnRows		changed;
+	Datum		args[3];
+	bool		maps_consents = facts[0]->mapped[PROFILE_CONSENTS];
+
+	args[0] = own_rows_array(found);
+	args[1] = mapped;
+	args[2] = Int32GetDatum(source->sync.source_id);
+	own_execute(&compare_profiles, args, NULL);
+
+	own_rows_init(&changed, "customer");
+	for (uint64 r = 0; r < SPI_processed; r++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[r];
+		StoredFacts *one = facts[own_int64(tuple, 1) - 1];
+
+		one->had_error = own_bool(tuple, 3);
+		if (!own_bool(tuple, 2))
+			continue;
+		keys[nkeys].shop_id = DatumGetInt32(one->values[PROFILE_SHOP]);
+		keys[nkeys++].customer_id = one->key;
+		own_rows_add(&changed, N_PROFILE_COLUMNS, customer_columns, one->values, one->nulls);
+	}
+	if (nkeys == 0)
+		return;
+
+	customers_ensure(keys, customer_keys_sort(keys, nkeys));
+	args[0] = own_rows_array(&changed);
+	if (maps_consents)
+	{
+		/* Before the profile, which remembers what the shop has said. */
+		args[1] = CStringGetTextDatum(source->sync.name);
+		own_execute(&write_consents, args, NULL);
+		args[1] = mapped;
+	}
+	own_execute(&write_profiles, args, NULL);
+}
+
 static void
 sync_batch(Source *source, char **customer_ids, int n, SyncCounts *counts)
 {
 	StoredFacts *facts = stored_facts_read(source, customer_ids, n);
-	CustomerKey *keys = (CustomerKey *) palloc(n * sizeof(CustomerKey));
-	int			nkeys = 0;
+	StoredFacts **found = (StoredFacts **) palloc(n * sizeof(StoredFacts *));
+	int			nfound = 0;
 	OwnRows		rows;
-	Datum		args[2];
-	bool		maps_consents = false;
 
 	own_rows_init(&rows, "customer");
 	for (int i = 0; i < n; i++)
@@ -169,31 +220,13 @@ sync_batch(Source *source, char **customer_ids, int n, SyncCounts *counts)
 		if (facts[i].status != FACTS_FOUND || facts[i].key[0] == '\0' ||
 			!check_profile(source, &facts[i], &shop_id))
 			continue;
-		if (nkeys == 0)
-			args[1] = mapped_columns(&facts[i]);
-		maps_consents = facts[i].mapped[PROFILE_CONSENTS];
-		keys[nkeys].shop_id = shop_id;
-		keys[nkeys++].customer_id = facts[i].key;
 		facts[i].values[PROFILE_SHOP] = Int32GetDatum(shop_id);
 		facts[i].nulls[PROFILE_SHOP] = false;
+		found[nfound++] = &facts[i];
 		own_rows_add(&rows, N_PROFILE_COLUMNS, customer_columns, facts[i].values, facts[i].nulls);
 	}
-
-	if (nkeys > 0)
-	{
-		Datum		mapped = args[1];
-
-		customers_ensure(keys, customer_keys_sort(keys, nkeys));
-		args[0] = own_rows_array(&rows);
-		if (maps_consents)
-		{
-			/* Before the profile, which remembers what the shop has said. */
-			args[1] = CStringGetTextDatum(source->sync.name);
-			own_execute(&write_consents, args, NULL);
-		}
-		args[1] = mapped;
-		own_execute(&write_profiles, args, NULL);
-	}
+	if (nfound > 0)
+		write_changed(source, found, nfound, &rows, mapped_columns(found[0]));
 	stored_facts_settle(source, facts, n, counts);
 }
 

@@ -284,7 +284,10 @@ stored_facts_read(Source *source, char **keys, int nkeys)
 	SourceRead	read = {take_rows, fail_key, facts};
 
 	for (int i = 0; i < nkeys; i++)
+	{
 		facts[i].key = keys[i];
+		facts[i].had_error = true;
+	}
 	source_read(source, keys, nkeys, &read);
 	return facts;
 }
@@ -303,7 +306,8 @@ stored_facts_settle(Source *source, StoredFacts *facts, int n, SyncCounts *count
 			counts->failed++;
 			continue;
 		}
-		sync_errors_mended(&errors, facts[i].key);
+		if (facts[i].had_error)
+			sync_errors_mended(&errors, facts[i].key);
 		counts->synced++;
 	}
 	sync_errors_write(&errors);

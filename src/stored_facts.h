@@ -48,6 +48,7 @@ typedef struct StoredFacts
 	Datum		values[MAX_STORED_COLUMNS];
 	bool		nulls[MAX_STORED_COLUMNS];	/* also where not mapped */
 	bool		mapped[MAX_STORED_COLUMNS];
+	bool		had_error;		/* may be in sync_error */
 	char		sqlstate[6];
 	char	   *message;
 } StoredFacts;

@@ -135,6 +135,13 @@ SELECT retention.resync('shop.customers');
 SELECT name, attributes FROM shop.profiles WHERE id = '1';
 SELECT count(*) FROM retention.sync_error;
 
+-- With on_error = 'raise' the shop's write fails instead.
+UPDATE retention.shop SET on_error = 'raise';
+UPDATE shop.customers SET born = '1800-01-01' WHERE id = 1;
+UPDATE shop.customers SET city = 'list' WHERE id = 1;
+UPDATE retention.shop SET on_error = 'warn';
+SELECT count(*) FROM retention.sync_error;
+
 -- Nothing that the expressions call may write.
 CREATE TABLE shop.log (note text);
 ALTER TABLE shop.log OWNER TO regress_shop;
