@@ -22,7 +22,7 @@ const QUINTILES = ranked => `SELECT r, f, m, count(*) FROM (
 	SELECT 1 + 5 * (rank() OVER (ORDER BY l) - 1) / n AS r, 1 + 5 * (rank() OVER (ORDER BY p) - 1) / n AS f, 1 + 5 * (rank() OVER (ORDER BY s) - 1) / n AS m
 	FROM (${ranked}) AS c) AS q GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
 const RFM_OURS = source => `SELECT (score).recency, (score).frequency, (score).monetary, count(*)
-	FROM (SELECT retention.rfm_score(l, p, s) OVER () AS score FROM (${source}) AS c OFFSET 0) AS q GROUP BY score ORDER BY 1, 2, 3`;
+	FROM (SELECT retention.rfm_score(l, p, s) OVER () AS score FROM (${source}) AS c OFFSET 0) AS q GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
 
 const questions = [
 	{

@@ -31,6 +31,7 @@
 
 #include "datatype/timestamp.h"
 #include "fmgr.h"
+#include "port/pg_bitutils.h"
 #include "utils/numeric.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -125,12 +126,40 @@ extern void history_reader_init(HistoryReader *reader, const PurchaseHistory *h)
 /* Raises the error for a stored value that is no history. */
 extern void history_corrupted(void);
 
+/*
+ * One varint.  Where eight bytes may be read, up to limit, they are taken at
+ * once: how long a varint is can hardly be predicted, and branches that are
+ * mispredicted take most of the time of reading byte by byte.
+ */
 static inline uint64
-history_read_varint(const uint8 **p, const uint8 *end)
+history_read_varint_within(const uint8 **p, const uint8 *end, const uint8 *limit)
 {
 	uint64		result = 0;
 	int			shift = 0;
 	uint8		byte;
+
+#ifndef WORDS_BIGENDIAN
+	if (likely(limit - *p >= 8))
+	{
+		uint64		word;
+		uint64		stops;
+
+		memcpy(&word, *p, sizeof(word));
+		stops = ~word & UINT64CONST(0x8080808080808080);
+		if (likely(stops != 0))
+		{
+			int			last = pg_rightmost_one_pos64(stops);
+
+			*p += last / 8 + 1;
+			if (unlikely(*p > end))
+				history_corrupted();
+			word &= (PG_UINT64_MAX >> (63 - last)) & UINT64CONST(0x7f7f7f7f7f7f7f7f);
+			word = ((word & UINT64CONST(0x7f007f007f007f00)) >> 1) | (word & UINT64CONST(0x007f007f007f007f));
+			word = ((word & UINT64CONST(0x3fff00003fff0000)) >> 2) | (word & UINT64CONST(0x00003fff00003fff));
+			return ((word & UINT64CONST(0x0fffffff00000000)) >> 4) | (word & UINT64CONST(0x000000000fffffff));
+		}
+	}
+#endif
 
 	do
 	{
@@ -141,6 +170,12 @@ history_read_varint(const uint8 **p, const uint8 *end)
 		shift += 7;
 	} while (byte & 0x80);
 	return result;
+}
+
+static inline uint64
+history_read_varint(const uint8 **p, const uint8 *end)
+{
+	return history_read_varint_within(p, end, end);
 }
 
 /*
@@ -154,7 +189,8 @@ history_reader_next(HistoryReader *reader, TimestampTz *at, int64 *units)
 		return false;
 	if (reader->remaining < reader->count)
 		reader->at = (TimestampTz) ((uint64) reader->at +
-									history_read_varint(&reader->times, reader->times_end) *
+									history_read_varint_within(&reader->times, reader->times_end,
+															   reader->values_end) *
 									(uint64) reader->delta_usecs);
 	reader->remaining--;
 	*at = reader->at;
