@@ -75,6 +75,7 @@ own_planner_begin(void)
 	set_for_now("enable_mergejoin", "off");
 	set_for_now("enable_bitmapscan", "off");
 	set_for_now("enable_material", "off");
+	set_for_now("enable_sort", "off");
 
 	/* What is switched off counts as dear where there is no other way. */
 	set_for_now("jit", "off");
