@@ -91,7 +91,7 @@ if [ -f "$DATA/cdnow.csv.gz" ]; then
 	sql -c "CREATE TABLE cdnow (id integer PRIMARY KEY, customer_id integer, ordered_on date,
 		cds integer, amount numeric, sample integer)"
 	gzip -dc "$DATA/cdnow.csv.gz" | sql -c "COPY cdnow FROM STDIN WITH (FORMAT csv, HEADER)"
-	sql <<'SQL' 2>&1 | grep '100.0%'
+	sql <<'SQL' 2>&1 | grep '100%'
 ANALYZE cdnow;
 SELECT retention.attach_orders('public.cdnow', order_id => 'id', customer => 'customer_id',
 	total => 'amount', paid_at => 'ordered_on', completed_at => 'ordered_on') \g /dev/null

@@ -15,12 +15,14 @@ CREATE TABLE retention.shop (
 	new_customer_days integer NOT NULL DEFAULT 30 CHECK (new_customer_days > 0),
 	long_absent_days integer NOT NULL DEFAULT 180 CHECK (long_absent_days > 0),
 	on_error text NOT NULL DEFAULT 'warn' CHECK (on_error IN ('warn', 'raise')),
-	points_rate numeric NOT NULL DEFAULT 1 CHECK (points_rate >= 0),
-	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value >= 0),
+	points_rate numeric NOT NULL DEFAULT 1 CHECK (points_rate BETWEEN 0 AND 10000),
+	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value BETWEEN 0 AND 1000000),
 	accrue_on text NOT NULL DEFAULT 'completed' CHECK (accrue_on IN ('paid', 'completed')),
-	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days >= 0),
+	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days BETWEEN 0 AND 3650),
 	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
-	tier_window interval CHECK (tier_window > interval '0'),
+	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years'),
+	week_start text NOT NULL DEFAULT 'monday'
+		CHECK (week_start IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')),
 	quiet_from time DEFAULT '21:00',
 	quiet_to time DEFAULT '08:00',
 	marketing_consent text NOT NULL DEFAULT 'opt_in' CHECK (marketing_consent IN ('opt_in', 'opt_out')),
@@ -57,6 +59,7 @@ COMMENT ON COLUMN retention.shop.suppress_unanswered IS 'No marketing to those w
 COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so many days after a bad review; NULL means never';
 COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
 COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
+COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- ---------------------------------------------------------------------------
 -- Cached settings

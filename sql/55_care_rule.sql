@@ -119,7 +119,7 @@ CREATE TRIGGER invalidate_cache
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.invalidate_cache();
 
 CREATE TABLE retention.care_rule (
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	name text NOT NULL CHECK (name <> ''),
 	event text NOT NULL CHECK (event IN (
 		'unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed', 'refunded',

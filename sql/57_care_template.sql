@@ -133,7 +133,7 @@ VALUES
 	('tier_at_risk', 'en', 'Hi {{nickname|there}}, your {{tier}} level is about to end. Your next visit can keep what comes with it.');
 
 CREATE TABLE retention.care_template (
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	name text NOT NULL CHECK (name <> ''),
 	language text NOT NULL CHECK (language IN ('zh', 'en')),
 	text text NOT NULL CHECK (retention.care_template_valid(text)),

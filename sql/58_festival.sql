@@ -137,7 +137,7 @@ FROM (VALUES
 CROSS JOIN LATERAL pg_catalog.unnest(f.days::date[]) AS d (day);
 
 CREATE TABLE retention.festival (
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	name text NOT NULL CHECK (name <> ''),
 	kind text NOT NULL DEFAULT 'festival' CHECK (kind IN ('festival', 'season')),
 	day date NOT NULL,

@@ -571,6 +571,8 @@ CREATE FUNCTION retention.care_due(at timestamptz)
 	LANGUAGE plpgsql
 	SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	-- A shop grows: a plan kept from its first days would be a bad one.
+	SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
 	rule retention.care_rules;
@@ -590,7 +592,7 @@ BEGIN
 		changed_at = at
 	FROM retention.care_rules r
 	JOIN retention.shop h ON h.shop_id = r.shop_id
-	WHERE m.state = 'queued'
+	WHERE m.state IN ('queued', 'claimed')
 		AND m.shop_id = r.shop_id
 		AND m.rule = r.name
 		AND r.enabled

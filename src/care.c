@@ -86,7 +86,10 @@ static OwnQuery insert_messages = {
 	1, {"retention.care_message[]"}
 };
 
-/* Of a customer and rule, the messages on subjects in a range. */
+/*
+ * Of a customer and rule, the messages on subjects in a range.  The state comes
+ * as a parameter to keep the planner from an index of all that is queued.
+ */
 static OwnQuery cancel_messages = {
 	"UPDATE retention.care_message m"
 	" SET state = 'cancelled', reason = u.reason, changed_at = $7"
@@ -94,8 +97,8 @@ static OwnQuery cancel_messages = {
 	" AS u (shop_id, customer_id, rule, first_subject, last_subject, reason)"
 	" WHERE m.shop_id = u.shop_id AND m.customer_id = u.customer_id AND m.rule = u.rule"
 	" AND m.subject >= u.first_subject AND m.subject <= u.last_subject"
-	" AND m.state IN ('queued', 'claimed')",
-	7, {"int4[]", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz"}
+	" AND m.state = ANY ($8)",
+	8, {"int4[]", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz", "text[]"}
 };
 
 /* All subjects that name a purchase by its day: 'purchase:2024-05-01'. */
@@ -526,8 +529,9 @@ write_cancellations(Care *care)
 {
 	int			n = list_length(care->cancellations);
 	Datum	   *shops;
+	char	   *open_states[] = {"queued", "claimed"};
 	char	  **strings[5];
-	Datum		args[7];
+	Datum		args[8];
 	ListCell   *lc;
 	int			i = 0;
 
@@ -553,6 +557,7 @@ write_cancellations(Care *care)
 	for (int k = 0; k < 5; k++)
 		args[k + 1] = own_text_array(strings[k], n);
 	args[6] = TimestampTzGetDatum(care->now);
+	args[7] = own_text_array(open_states, lengthof(open_states));
 	own_execute(&cancel_messages, args, NULL);
 	care->cancellations = NIL;
 }

@@ -227,6 +227,35 @@ customer_read(Customer *customer, HeapTuple tuple)
 	customer->builder = NULL;
 	customer->history_changed = false;
 	customer->changed = false;
+	customer->unpaid_orders_read = customer->unpaid_orders;
+	customer->unlinked_refunds_read = customer->unlinked_refunds;
+}
+
+/*
+ * Make rows for customers not seen before; keys must be sorted and without
+ * repeats.
+ */
+void
+customers_ensure(CustomerKey *keys, int nkeys)
+{
+	CustomerKey *missing;
+	uint64		nmissing;
+	Datum		args[2];
+
+	keys_as_arrays(keys, nkeys, args);
+	nmissing = own_execute(&find_missing, args, NULL);
+	if (nmissing == 0)
+		return;
+
+	missing = (CustomerKey *) palloc(nmissing * sizeof(CustomerKey));
+	for (uint64 i = 0; i < nmissing; i++)
+	{
+		missing[i].shop_id = (int32) own_int64(SPI_tuptable->vals[i], 1);
+		missing[i].customer_id = own_text(SPI_tuptable->vals[i], 2);
+	}
+	keys_as_arrays(missing, nmissing, args);
+	own_execute(&insert_stats, args, NULL);
+	own_execute(&insert_customers, args, NULL);
 }
 
 /*
@@ -259,25 +288,8 @@ customers_lock(CustomerKey *keys, int nkeys)
 
 	if (found == 0)
 	{
-		CustomerKey *missing;
-		uint64		nmissing;
-
+		customers_ensure(keys, nkeys);
 		keys_as_arrays(keys, nkeys, args);
-		nmissing = own_execute(&find_missing, args, NULL);
-		if (nmissing > 0)
-		{
-			Datum		missing_args[2];
-
-			missing = (CustomerKey *) palloc(nmissing * sizeof(CustomerKey));
-			for (uint64 i = 0; i < nmissing; i++)
-			{
-				missing[i].shop_id = (int32) own_int64(SPI_tuptable->vals[i], 1);
-				missing[i].customer_id = own_text(SPI_tuptable->vals[i], 2);
-			}
-			keys_as_arrays(missing, nmissing, missing_args);
-			own_execute(&insert_stats, missing_args, NULL);
-			own_execute(&insert_customers, missing_args, NULL);
-		}
 		found = own_execute(&lock_many, args, NULL);
 	}
 
@@ -629,7 +641,10 @@ customers_write(CustomerSet *set)
 		Datum		values[N_STATS_COLUMNS];
 		bool		nulls[N_STATS_COLUMNS] = {false};
 
-		if (!customer->changed)
+		/* A count that went down and up again is as it was. */
+		if (!customer->changed &&
+			customer->unpaid_orders == customer->unpaid_orders_read &&
+			customer->unlinked_refunds == customer->unlinked_refunds_read)
 			continue;
 		if (customer->history_changed)
 			customer->history = customer_finish_history(customer);

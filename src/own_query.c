@@ -77,7 +77,7 @@ own_planner_begin(void)
 	set_for_now("enable_material", "off");
 	set_for_now("enable_sort", "off");
 
-	/* What is switched off counts as dear where there is no other way. */
+	/* What is switched off counts as dear, and what is dear would be compiled. */
 	set_for_now("jit", "off");
 	return guc_level;
 }
@@ -237,6 +237,14 @@ own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
 	pfree(row_nulls);
 }
 
+Datum
+own_rows_array(OwnRows *rows)
+{
+	return PointerGetDatum(construct_array(rows->rows, rows->nrows,
+										   rows->tupdesc->tdtypeid,
+										   -1, false, TYPALIGN_DOUBLE));
+}
+
 /*
  * Run a statement whose only parameter is the array of the rows collected.
  */
@@ -248,9 +256,7 @@ own_rows_execute(OwnRows *rows, OwnQuery *query)
 	if (rows->nrows == 0)
 		return 0;
 
-	arg = PointerGetDatum(construct_array(rows->rows, rows->nrows,
-										  rows->tupdesc->tdtypeid,
-										  -1, false, TYPALIGN_DOUBLE));
+	arg = own_rows_array(rows);
 	return own_execute(query, &arg, NULL);
 }
 

@@ -74,6 +74,7 @@ typedef struct OwnRows
 extern void own_rows_init(OwnRows *rows, const char *table);
 extern void own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
 						 Datum *values, bool *nulls);
+extern Datum own_rows_array(OwnRows *rows);	/* there must be some */
 extern uint64 own_rows_execute(OwnRows *rows, OwnQuery *query);
 
 /* Values of the current SPI result, with NULL told apart. */

@@ -76,6 +76,20 @@ static OwnQuery delete_purchases = {
 	2, {"int4", "text[]"}
 };
 
+/* Nobody's: no order is recorded so. */
+static OwnQuery insert_placeholders = {
+	"INSERT INTO retention.purchase (source_id, order_id, shop_id, customer_id, total, paid, refunded)"
+	" SELECT $1, k.order_id, 0, '', 0, 0, 0"
+	" FROM unnest($2) AS k (order_id)"
+	" ON CONFLICT DO NOTHING",
+	2, {"int4", "text[]"}
+};
+
+static OwnQuery delete_placeholders = {
+	"DELETE FROM retention.purchase WHERE source_id = $1 AND order_id = ANY ($2) AND customer_id = ''",
+	2, {"int4", "text[]"}
+};
+
 static OwnQuery sum_refund_orders = {
 	"SELECT coalesce(sum(-r.paid), 0)"
 	" FROM unnest($2) WITH ORDINALITY AS k (order_id, position)"
@@ -120,7 +134,7 @@ purchase_net(const Purchase *purchase)
 
 /*
  * An order is a purchase once it is paid and as long as it is not wholly
- * refunded; a free order that was never refunded is one too.
+ * refunded; a free order is one too, until it is closed.
  */
 void
 purchase_set_value(Purchase *purchase)
@@ -130,7 +144,7 @@ purchase_set_value(Purchase *purchase)
 	purchase->value = NULL;
 	if (purchase->is_refund || purchase->state_at[ORDER_PAID] == NO_TIME)
 		return;
-	if (is_positive(refunded) &&
+	if ((is_positive(refunded) || purchase->state_at[ORDER_CLOSED] != NO_TIME) &&
 		DatumGetBool(DirectFunctionCall2(numeric_ge, NumericGetDatum(refunded),
 										 NumericGetDatum(purchase->paid))))
 		return;
@@ -379,6 +393,24 @@ purchases_delete(int32 source_id, char **order_ids, int n)
 	args[0] = Int32GetDatum(source_id);
 	args[1] = own_text_array(order_ids, n);
 	check_written(own_execute(&delete_purchases, args, NULL), n);
+}
+
+/*
+ * Until this transaction ends, let others who would record these orders wait;
+ * wait for those who have.  A row put in and taken away again does that, and
+ * leaves nothing behind.
+ */
+void
+purchases_hold(int32 source_id, char **order_ids, int n)
+{
+	Datum		args[2];
+
+	if (n == 0)
+		return;
+	args[0] = Int32GetDatum(source_id);
+	args[1] = own_text_array(order_ids, n);
+	own_execute(&insert_placeholders, args, NULL);
+	own_execute(&delete_placeholders, args, NULL);
 }
 
 void

@@ -12,7 +12,8 @@
  * concerned (the recorded owner and the one the facts name) in the order of
  * their keys, and if any transaction has ended since the facts were read, it
  * reads them again.  The second of two such transactions waits for the first
- * and then sees the sum of both.
+ * and then sees the sum of both.  An order that has no customer yet is held by
+ * its own key.
  *
  * Facts and records are read as of now under REPEATABLE READ too: what is
  * recorded must follow from the shop's tables as they will stand, not as they
@@ -27,6 +28,7 @@
 #include "own_query.h"
 #include "retention.h"
 #include "shop.h"
+#include "sync_error.h"
 #include "tier.h"
 
 #include "catalog/pg_type.h"
@@ -49,6 +51,7 @@ typedef struct SyncItem
 	char	   *order_id;
 	FactsResult facts;
 	bool		had_error;
+	bool		held;			/* nobody else can record it until this transaction ends */
 	Purchase   *before;			/* as it was recorded; NULL: it was not */
 	Purchase   *after;			/* as it is to be; NULL: not at all */
 	Purchase   *recorded;		/* as it stands in the table by now */
@@ -76,6 +79,7 @@ typedef struct SyncBatch
 {
 	SyncSource *source;
 	TimestampTz now;
+	TimestampTz first_seen_at;	/* of states undated in an order not recorded */
 	TimestampTz messages_since; /* what happened before calls for no message */
 	uint64		completions;	/* transactions ended when the facts were read */
 	SyncItem   *items;
@@ -86,20 +90,6 @@ typedef struct SyncBatch
 	Ledger		ledger;
 	Care		care;
 } SyncBatch;
-
-static OwnQuery write_errors = {
-	"INSERT INTO retention.sync_error AS e (source_id, order_id, sqlstate, message)"
-	" SELECT $1, u.* FROM unnest($2, $3, $4) AS u (order_id, sqlstate, message)"
-	" ON CONFLICT (source_id, order_id) DO UPDATE"
-	" SET sqlstate = EXCLUDED.sqlstate, message = EXCLUDED.message,"
-	" last_failed_at = EXCLUDED.last_failed_at, attempts = e.attempts + 1",
-	4, {"int4", "text[]", "text[]", "text[]"}
-};
-
-static OwnQuery clear_errors = {
-	"DELETE FROM retention.sync_error WHERE source_id = $1 AND order_id = ANY ($2)",
-	2, {"int4", "text[]"}
-};
 
 /* ----------
  * Reading
@@ -252,6 +242,45 @@ check_still_locked(SyncBatch *batch, CustomerKey *keys, int nkeys)
 	}
 }
 
+/* Whether facts, as they are, call for no record. */
+static bool
+is_unrecordable(const FactsResult *result)
+{
+	const OrderFacts *facts = result->facts;
+
+	if (result->status != FACTS_FOUND)
+		return result->status == FACTS_ABSENT;
+
+	/* Nobody's, or a shopping cart that shares the order table. */
+	return facts->customer_id == NULL ||
+		(facts->state[ORDER_PLACED] == STATE_NOT_REACHED &&
+		 facts->state[ORDER_PAID] != STATE_REACHED);
+}
+
+/*
+ * Hold the orders that are not recorded and will not be: two sessions that see
+ * such an order with different customers, or one with none, lock no customer
+ * in common.  Returns whether there are any not held before.
+ */
+static bool
+hold_unrecorded(SyncBatch *batch)
+{
+	char	  **order_ids = (char **) palloc(Max(batch->nitems, 1) * sizeof(char *));
+	int			n = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->held || item->before != NULL || !is_unrecordable(&item->facts))
+			continue;
+		order_ids[n++] = item->order_id;
+		item->held = true;
+	}
+	purchases_hold(batch->source->source_id, order_ids, n);
+	return n > 0;
+}
+
 /*
  * Lock the customers, and make sure that what was read is what is.
  */
@@ -262,14 +291,17 @@ lock_batch(SyncBatch *batch, int nnamed)
 	int			nkeys = collect_customers(batch, &keys);
 
 	batch->customers = customers_lock(keys, nkeys);
+	(void) hold_unrecorded(batch);
 
-	if (transactions_completed() != batch->completions)
+	while (transactions_completed() != batch->completions)
 	{
 		batch->nitems = nnamed;
 		batch->names = NULL;
 		read_batch(batch);
 		nkeys = collect_customers(batch, &keys);
 		check_still_locked(batch, keys, nkeys);
+		if (!hold_unrecorded(batch))
+			break;
 	}
 }
 
@@ -305,10 +337,25 @@ convert(Numeric amount, const OrderFacts *facts)
 											   Int32GetDatum(Max(decimals, 2))));
 }
 
+/*
+ * What an order from before the attachment does not date happened then: dated
+ * by the backfill it would earn points and call for messages as if new.
+ */
+static TimestampTz
+before_attachment(const SyncSource *source)
+{
+	TimestampTz at = source->attached_at - 1;
+	TimestampTz within_second = at % USECS_PER_SEC;
+
+	return at - (within_second >= 0 ? within_second : within_second + USECS_PER_SEC);
+}
+
 /* When each state was reached; what the shop does not date is dated when first seen. */
 static void
 set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Purchase *after)
 {
+	TimestampTz first_seen_at = before != NULL ? batch->now : batch->first_seen_at;
+
 	for (int i = 0; i < N_ORDER_STATES; i++)
 	{
 		after->state_at[i] = NO_TIME;
@@ -319,7 +366,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (before != NULL && before->state_at[i] != NO_TIME)
 			after->state_at[i] = before->state_at[i];
 		else
-			after->state_at[i] = batch->now;
+			after->state_at[i] = first_seen_at;
 	}
 
 	/* An order that is there was placed, also where the shop does not say when. */
@@ -330,7 +377,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (after->state_at[ORDER_PAID] != NO_TIME)
 			after->state_at[ORDER_PLACED] = after->state_at[ORDER_PAID];
 		else
-			after->state_at[ORDER_PLACED] = batch->now;
+			after->state_at[ORDER_PLACED] = first_seen_at;
 	}
 }
 
@@ -456,12 +503,24 @@ decide_purchase(SyncBatch *batch, SyncItem *item, SyncCounts *counts)
 		return NULL;
 	}
 
-	/* A shopping cart that shares the order table. */
-	if (facts->state[ORDER_PLACED] == STATE_NOT_REACHED &&
-		facts->state[ORDER_PAID] != STATE_REACHED)
+	if (is_unrecordable(&item->facts))
 		return NULL;
 
 	return purchase_from_facts(batch, item);
+}
+
+static Customer *
+owner(SyncBatch *batch, const Purchase *purchase)
+{
+	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
+}
+
+static bool
+has_same_owner(const Purchase *before, const Purchase *after)
+{
+	return before != NULL && after != NULL &&
+		before->shop_id == after->shop_id &&
+		strcmp(before->customer_id, after->customer_id) == 0;
 }
 
 /* ----------
@@ -521,20 +580,11 @@ count_unlinked_refunds(SyncBatch *batch)
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
-		Customer   *customer;
 
 		if (is_unlinked_refund(item->before))
-		{
-			customer = customer_find(batch->customers, item->before->shop_id, item->before->customer_id);
-			customer->unlinked_refunds--;
-			customer_touch(customer);
-		}
+			owner(batch, item->before)->unlinked_refunds--;
 		if (is_unlinked_refund(item->after))
-		{
-			customer = customer_find(batch->customers, item->after->shop_id, item->after->customer_id);
-			customer->unlinked_refunds++;
-			customer_touch(customer);
-		}
+			owner(batch, item->after)->unlinked_refunds++;
 	}
 }
 
@@ -686,12 +736,6 @@ settle_refund_orders(SyncBatch *batch)
  * ----------
  */
 
-static Customer *
-owner(SyncBatch *batch, const Purchase *purchase)
-{
-	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
-}
-
 static Accrual
 accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
 {
@@ -794,9 +838,7 @@ post_item(SyncBatch *batch, SyncItem *item)
 {
 	Purchase   *before = item->before;
 	Purchase   *after = item->after;
-	bool		same_owner = before != NULL && after != NULL &&
-		before->shop_id == after->shop_id &&
-		strcmp(before->customer_id, after->customer_id) == 0;
+	bool		same_owner = has_same_owner(before, after);
 	bool		same_purchase;
 
 	if (after != NULL)
@@ -817,15 +859,9 @@ post_item(SyncBatch *batch, SyncItem *item)
 		customer_add_purchase(owner(batch, after), after->state_at[ORDER_PAID], after->value);
 
 	if (before != NULL && purchase_is_unpaid(before))
-	{
 		owner(batch, before)->unpaid_orders--;
-		customer_touch(owner(batch, before));
-	}
 	if (after != NULL && purchase_is_unpaid(after))
-	{
 		owner(batch, after)->unpaid_orders++;
-		customer_touch(owner(batch, after));
-	}
 
 	care_order_changed(&batch->care, batch->source->source_id, batch->messages_since,
 					   before, after);
@@ -874,51 +910,19 @@ post_batch(SyncBatch *batch)
 static void
 write_sync_errors(SyncBatch *batch)
 {
-	char	  **failed = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **sqlstates = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **messages = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **mended = (char **) palloc(batch->nitems * sizeof(char *));
-	int			nfailed = 0;
-	int			nmended = 0;
-	Datum		args[4];
+	SyncErrors	errors;
 
+	sync_errors_begin(&errors, batch->source, "order", batch->nitems);
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
 
 		if (item->facts.status == FACTS_FAILED)
-		{
-			failed[nfailed] = item->order_id;
-			sqlstates[nfailed] = item->facts.sqlstate;
-			messages[nfailed++] = item->facts.message;
-		}
+			sync_errors_add(&errors, item->order_id, item->facts.sqlstate, item->facts.message);
 		else if (item->had_error)
-			mended[nmended++] = item->order_id;
+			sync_errors_mended(&errors, item->order_id);
 	}
-
-	args[0] = Int32GetDatum(batch->source->source_id);
-	if (nfailed > 0)
-	{
-		args[1] = own_text_array(failed, nfailed);
-		args[2] = own_text_array(sqlstates, nfailed);
-		args[3] = own_text_array(messages, nfailed);
-		own_execute(&write_errors, args, NULL);
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
-				 nfailed == 1 ?
-				 errmsg("order \"%s\" of source \"%s\" could not be synced: %s",
-						failed[0], batch->source->name, messages[0]) :
-				 errmsg("%d orders of source \"%s\" could not be synced, the first being \"%s\": %s",
-						nfailed, batch->source->name, failed[0], messages[0]),
-				 errdetail("What was written to the shop's tables stands; what is due is remembered in retention.sync_error."),
-				 errhint("Mend the cause, then: SELECT retention.resync(%s).",
-						 quote_literal_cstr(batch->source->name))));
-	}
-	if (nmended > 0)
-	{
-		args[1] = own_text_array(mended, nmended);
-		own_execute(&clear_errors, args, NULL);
-	}
+	sync_errors_write(&errors);
 }
 
 /* ----------
@@ -926,15 +930,72 @@ write_sync_errors(SyncBatch *batch)
  * ----------
  */
 
+/*
+ * Orders recorded for the first time may have been waited for, or changed by a
+ * transaction that saw them as nobody's and so locked no customer: their facts
+ * must still be those that were recorded.
+ */
 static void
-sync_batch(SyncSource *source, char **order_ids, int norders, bool silent, SyncCounts *counts)
+check_inserted(SyncBatch *batch)
+{
+	SyncItem  **items = (SyncItem **) palloc(Max(batch->nitems, 1) * sizeof(SyncItem *));
+	char	  **order_ids = (char **) palloc(Max(batch->nitems, 1) * sizeof(char *));
+	FactsResult *facts;
+	int			n = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->before != NULL || item->after == NULL)
+			continue;
+		order_ids[n] = item->order_id;
+		items[n++] = item;
+	}
+	if (n == 0 || transactions_completed() == batch->completions)
+		return;
+
+	facts = (FactsResult *) palloc0(n * sizeof(FactsResult));
+	batch->source->read_facts(batch->source, order_ids, n, facts);
+	for (int i = 0; i < n; i++)
+	{
+		SyncItem	now = *items[i];
+		Purchase   *after = items[i]->after;
+		Purchase   *again;
+
+		now.facts = facts[i];
+		if (now.facts.status == FACTS_FOUND && !is_unrecordable(&now.facts))
+		{
+			/* What follows from other orders and from the accrual is not the facts'. */
+			again = purchase_from_facts(batch, &now);
+			again->refunded_by_orders = after->refunded_by_orders;
+			again->value = after->value;
+			again->accrual_due_at = after->accrual_due_at;
+			again->accrued_at = after->accrued_at;
+			again->accrual_rate = after->accrual_rate;
+			again->accrual_multiplier = after->accrual_multiplier;
+			again->accrued_points = after->accrued_points;
+			if (purchase_equal(again, after))
+				continue;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: order \"%s\" of source \"%s\" was changed by another transaction meanwhile",
+						items[i]->order_id, batch->source->name),
+				 errhint("Try the transaction again.")));
+	}
+}
+
+static void
+sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
 	SyncBatch	batch;
 
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
 	batch.now = retention_clock_now();
-	batch.messages_since = silent ? DT_NOEND : source->attached_at;
+	batch.first_seen_at = counts->baseline ? before_attachment(source) : batch.now;
+	batch.messages_since = counts->baseline ? DT_NOEND : source->attached_at;
 	batch.capacity = norders + 8;
 	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
 	for (int i = 0; i < norders; i++)
@@ -952,6 +1013,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, bool silent, SyncC
 	post_batch(&batch);
 
 	write_purchases(&batch, false);
+	check_inserted(&batch);
 	ledger_write(&batch.ledger);
 	care_write(&batch.care);
 	customers_write(batch.customers);
@@ -1046,11 +1108,10 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
  * To be called as the extension's owner, in the shop's time zone; may put the
- * names in another order.  Silently, as for a backfill: with no message to
- * anybody.
+ * names in another order.
  */
 void
-sync_orders(SyncSource *source, char **order_ids, int norders, bool silent, SyncCounts *counts)
+sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
 	if (norders > SYNC_BATCH)
 		prepare_many(source, order_ids, norders);
@@ -1058,7 +1119,7 @@ sync_orders(SyncSource *source, char **order_ids, int norders, bool silent, Sync
 	{
 		CHECK_FOR_INTERRUPTS();
 		SPI_connect();
-		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), silent, counts);
+		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), counts);
 		SPI_finish();
 	}
 }

@@ -46,13 +46,14 @@ typedef struct SyncSource
 
 typedef struct SyncCounts
 {
+	bool		baseline;		/* given: orders not recorded yet were there
+								 * before the source was attached */
 	int64		synced;
 	int64		without_customer;
 	int64		failed;
 } SyncCounts;
 
-extern void sync_orders(SyncSource *source, char **order_ids, int norders, bool silent,
-						SyncCounts *counts);
+extern void sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts);
 
 /* Days after payment that stand for completion where a shop has no such state. */
 #define DAYS_TO_COMPLETION 7

@@ -170,6 +170,13 @@ WHERE d.refclassid = 'pg_extension'::regclass
 	AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'retention')
 	AND d.deptype = 'e'
 	AND obj_description(d.objid, (SELECT relname FROM pg_class WHERE oid = d.classid)) IS NULL
+	-- From 17 on arrays, and the row types of tables, are members too.
+	AND NOT EXISTS (
+		SELECT
+		FROM pg_type t
+		LEFT JOIN pg_class c ON c.oid = t.typrelid
+		WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND (t.typelem <> 0 OR c.relkind <> 'c')
+	)
 UNION ALL
 SELECT pg_describe_object('pg_class'::regclass, a.attrelid, a.attnum)
 FROM pg_attribute a
