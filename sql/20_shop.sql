@@ -51,7 +51,6 @@ COMMENT ON COLUMN retention.shop.accrue_on IS 'The event that earns points: paid
 COMMENT ON COLUMN retention.shop.accrue_after_days IS 'Days between that event and the accrual';
 COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are already spent: debt (repaid by the next accruals) or forgive';
 COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
-COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 COMMENT ON COLUMN retention.shop.quiet_from IS 'No message goes out from this time of the shop''s day on; NULL, or equal to quiet_to, means no quiet hours';
 COMMENT ON COLUMN retention.shop.quiet_to IS 'Messages go out again from this time of the shop''s day on';
 COMMENT ON COLUMN retention.shop.marketing_consent IS 'opt_in: marketing goes only to those who agreed to it; opt_out: to all who have not refused';
@@ -60,6 +59,7 @@ COMMENT ON COLUMN retention.shop.suppress_unanswered IS 'No marketing to those w
 COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so many days after a bad review; NULL means never';
 COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
 COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
+COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- ---------------------------------------------------------------------------
 -- Cached settings

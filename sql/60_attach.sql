@@ -488,7 +488,7 @@ BEGIN
 	SET state = 'cancelled',
 		reason = 'the source was detached',
 		changed_at = retention.now()
-	WHERE m.source_id = attached.source_id AND m.state = 'queued';
+	WHERE m.source_id = attached.source_id AND m.state IN ('queued', 'claimed');
 END
 $$;
 

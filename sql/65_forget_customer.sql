@@ -48,7 +48,18 @@ BEGIN
 	SET state = 'cancelled',
 		reason = 'the customer was forgotten',
 		changed_at = retention.now()
-	WHERE m.shop_id = the_shop AND m.customer_id = forget_customer.customer AND m.state = 'queued';
+	WHERE m.shop_id = the_shop AND m.customer_id = forget_customer.customer AND m.state IN ('queued', 'claimed');
+
+	-- What they were told and what they said on the phone.
+	UPDATE retention.care_message m
+	SET text = NULL,
+		last_error = NULL
+	WHERE m.shop_id = the_shop
+		AND m.customer_id = forget_customer.customer
+		AND (m.text IS NOT NULL OR m.last_error IS NOT NULL);
+	UPDATE retention.care_call c
+	SET note = NULL
+	WHERE c.shop_id = the_shop AND c.customer_id = forget_customer.customer AND c.note IS NOT NULL;
 
 	UPDATE retention.feedback f
 	SET content = NULL
@@ -64,7 +75,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.forget_customer(text, text) IS
-	'Erases what is known of a person: profile, consents (all refused from now on), what was waiting to be sent, the texts of feedback, free attributes of orders. Purchases, statistics and the points ledger stay under the shop''s own id as a pseudonym. What the shop''s tables say of the customer is not taken over any more, so erase it there too; a guest whose id is an e-mail or phone becomes a pseudonym when the shop gives the orders another id. An unknown customer is an error; shop NULL means the only shop';
+	'Erases what is known of a person: profile, consents (all refused from now on), what was waiting to be sent, the texts of messages, calls and feedback, free attributes of orders. Purchases, statistics and the points ledger stay under the shop''s own id as a pseudonym. What the shop''s tables say of the customer is not taken over any more, so erase it there too; a guest whose id is an e-mail or phone becomes a pseudonym when the shop gives the orders another id. An unknown customer is an error; shop NULL means the only shop';
 
 CREATE FUNCTION retention.forget_customer(customer anynonarray, shop text DEFAULT NULL)
 	RETURNS void

@@ -592,7 +592,7 @@ BEGIN
 		changed_at = at
 	FROM retention.care_rules r
 	JOIN retention.shop h ON h.shop_id = r.shop_id
-	WHERE m.state = 'queued'
+	WHERE m.state IN ('queued', 'claimed')
 		AND m.shop_id = r.shop_id
 		AND m.rule = r.name
 		AND r.enabled

@@ -87,7 +87,7 @@ static OwnQuery insert_messages = {
 };
 
 /*
- * Of a customer and rule, the messages on subjects in a range.  The states come
+ * Of a customer and rule, the messages on subjects in a range.  The state comes
  * as a parameter to keep the planner from an index of all that is queued.
  */
 static OwnQuery cancel_messages = {
@@ -528,8 +528,8 @@ static void
 write_cancellations(Care *care)
 {
 	int			n = list_length(care->cancellations);
-	char	   *states[] = {"queued", "claimed"};
 	Datum	   *shops;
+	char	   *open_states[] = {"queued", "claimed"};
 	char	  **strings[5];
 	Datum		args[8];
 	ListCell   *lc;
@@ -557,7 +557,7 @@ write_cancellations(Care *care)
 	for (int k = 0; k < 5; k++)
 		args[k + 1] = own_text_array(strings[k], n);
 	args[6] = TimestampTzGetDatum(care->now);
-	args[7] = own_text_array(states, lengthof(states));
+	args[7] = own_text_array(open_states, lengthof(open_states));
 	own_execute(&cancel_messages, args, NULL);
 	care->cancellations = NIL;
 }

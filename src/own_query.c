@@ -75,6 +75,7 @@ own_planner_begin(void)
 	set_for_now("enable_mergejoin", "off");
 	set_for_now("enable_bitmapscan", "off");
 	set_for_now("enable_material", "off");
+	set_for_now("enable_sort", "off");
 
 	/* What is switched off counts as dear, and what is dear would be compiled. */
 	set_for_now("jit", "off");

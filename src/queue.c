@@ -160,8 +160,9 @@ static OwnQuery read_caps = {
 
 /* The highest priority below the one given that has anything open. */
 static OwnQuery next_priority = {
-	"SELECT max(m.priority)::int8 FROM retention.care_message m"
-	" WHERE m.shop_id = $1 AND m.channel = $2 AND m.priority < $3 AND m.state IN ('queued', 'claimed')",
+	"SELECT m.priority::int8 FROM retention.care_message m"
+	" WHERE m.shop_id = $1 AND m.channel = $2 AND m.priority < $3 AND m.state IN ('queued', 'claimed')"
+	" ORDER BY m.priority DESC LIMIT 1",
 	3, {"int4", "text", "int8"}
 };
 
@@ -1035,17 +1036,13 @@ claim_from_shop(Claim *claim, QueueShop *shop)
 	while (claim->granted < claim->max && rounds < MAX_ROUNDS)
 	{
 		Datum		args[3];
-		bool		isnull;
-		Datum		found;
 
 		args[0] = Int32GetDatum(shop->shop_id);
 		args[1] = CStringGetTextDatum(claim->channel);
 		args[2] = Int64GetDatum(priority);
-		own_execute(&next_priority, args, NULL);
-		found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-		if (isnull)
+		if (own_execute(&next_priority, args, NULL) == 0)
 			break;
-		priority = DatumGetInt64(found);
+		priority = own_int64(SPI_tuptable->vals[0], 1);
 
 		do
 		{
