@@ -587,6 +587,7 @@ CREATE PROCEDURE retention.run(at timestamptz DEFAULT retention.now())
 AS $$
 BEGIN
 	PERFORM retention.accrue_due(at);
+	PERFORM retention.run_points(at);
 END
 $$;
 

@@ -37,6 +37,8 @@ static const char *const stats_columns[] = {
 	"shop_id", "customer_id", "first_purchase_at", "last_purchase_at",
 	"purchases", "unpaid_orders", "unlinked_refunds", "spent",
 	"points_posted", "points_debt", "points_held", "last_entry_no",
+	"points_as_of", "points_due_at",
+	"tier", "tier_since", "tier_below_since", "tier_review_at",
 	"history_from", "history"
 };
 
@@ -46,6 +48,8 @@ static const char *const stats_columns[] = {
 	"SELECT s.shop_id, s.customer_id, s.first_purchase_at, s.last_purchase_at," \
 	" s.purchases, s.unpaid_orders, s.unlinked_refunds, s.spent," \
 	" s.points_posted, s.points_debt, s.points_held, s.last_entry_no," \
+	" s.points_as_of, s.points_due_at," \
+	" s.tier, s.tier_since, s.tier_below_since, s.tier_review_at," \
 	" s.history_from, s.history"
 
 static OwnQuery lock_one = {
@@ -103,6 +107,12 @@ static OwnQuery update_stats = {
 	" points_debt = u.points_debt,"
 	" points_held = u.points_held,"
 	" last_entry_no = u.last_entry_no,"
+	" points_as_of = u.points_as_of,"
+	" points_due_at = u.points_due_at,"
+	" tier = u.tier,"
+	" tier_since = u.tier_since,"
+	" tier_below_since = u.tier_below_since,"
+	" tier_review_at = u.tier_review_at,"
 	" history_from = u.history_from,"
 	" history = u.history"
 	" FROM unnest($1) AS u"
@@ -221,12 +231,57 @@ customer_read(Customer *customer, HeapTuple tuple)
 	customer->points_debt = own_int64(tuple, 10);
 	customer->points_held = own_int64(tuple, 11);
 	customer->last_entry_no = own_int64(tuple, 12);
-	customer->history_from = own_time(tuple, 13);
-	history = own_copy(tuple, 14, &isnull);
+	customer->points_as_of = own_time(tuple, 13);
+	customer->points_due_at = own_time(tuple, 14);
+	customer->tier = own_text(tuple, 15);
+	customer->tier_since = own_time(tuple, 16);
+	customer->tier_below_since = own_time(tuple, 17);
+	customer->tier_review_at = own_time(tuple, 18);
+	customer->history_from = own_time(tuple, 19);
+	history = own_copy(tuple, 20, &isnull);
 	customer->history = isnull ? NULL : (PurchaseHistory *) DatumGetPointer(history);
 	customer->builder = NULL;
 	customer->history_changed = false;
 	customer->changed = false;
+}
+
+static uint64
+lock_rows(CustomerKey *keys, int nkeys)
+{
+	Datum		args[2];
+
+	if (nkeys == 1)
+	{
+		args[0] = Int32GetDatum(keys[0].shop_id);
+		args[1] = CStringGetTextDatum(keys[0].customer_id);
+		return own_execute(&lock_one, args, NULL);
+	}
+	keys_as_arrays(keys, nkeys, args);
+	return own_execute(&lock_many, args, NULL);
+}
+
+static CustomerSet *
+read_locked(int nkeys)
+{
+	CustomerSet *set = (CustomerSet *) palloc0(sizeof(CustomerSet));
+
+	set->customers = (Customer *) palloc(Max(nkeys, 1) * sizeof(Customer));
+	for (int i = 0; i < nkeys; i++)
+		customer_read(&set->customers[i], SPI_tuptable->vals[i]);
+	set->ncustomers = nkeys;
+	return set;
+}
+
+/*
+ * Lock customers that all have rows; NULL when one has none, and then no row
+ * is locked that customers_lock() would not lock next.
+ */
+CustomerSet *
+customers_lock_known(CustomerKey *keys, int nkeys)
+{
+	if (lock_rows(keys, nkeys) != (uint64) nkeys)
+		return NULL;
+	return read_locked(nkeys);
 }
 
 /*
@@ -240,22 +295,14 @@ customer_read(Customer *customer, HeapTuple tuple)
 CustomerSet *
 customers_lock(CustomerKey *keys, int nkeys)
 {
-	CustomerSet *set = (CustomerSet *) palloc0(sizeof(CustomerSet));
 	Datum		args[2];
 	uint64		found = 0;
 
-	set->customers = (Customer *) palloc(Max(nkeys, 1) * sizeof(Customer));
 	if (nkeys == 0)
-		return set;
+		return read_locked(0);
 
 	if (nkeys == 1)
-	{
-		Datum		one[2];
-
-		one[0] = Int32GetDatum(keys[0].shop_id);
-		one[1] = CStringGetTextDatum(keys[0].customer_id);
-		found = own_execute(&lock_one, one, NULL);
-	}
+		found = lock_rows(keys, 1);
 
 	if (found == 0)
 	{
@@ -286,11 +333,7 @@ customers_lock(CustomerKey *keys, int nkeys)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("a customer was removed by another transaction"),
 				 errhint("Try the transaction again.")));
-
-	for (int i = 0; i < nkeys; i++)
-		customer_read(&set->customers[i], SPI_tuptable->vals[i]);
-	set->ncustomers = nkeys;
-	return set;
+	return read_locked(nkeys);
 }
 
 Customer *
@@ -589,6 +632,26 @@ customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
 	*spent = sum;
 }
 
+/* The first purchase since then that is not in a chunk; NO_TIME: none. */
+TimestampTz
+customer_first_purchase_from(Customer *customer, TimestampTz from)
+{
+	PurchaseHistory *tail = history_builder_finish(customer_builder(customer));
+	HistoryReader reader;
+	TimestampTz at;
+	int64		units;
+
+	if (tail == NULL)
+		return NO_TIME;
+	history_reader_init(&reader, tail);
+	while (history_reader_next(&reader, &at, &units))
+	{
+		if (at >= from)
+			return at;
+	}
+	return NO_TIME;
+}
+
 /* The history to store, its older part moved to chunks when it is too long. */
 static PurchaseHistory *
 customer_finish_history(Customer *customer)
@@ -617,6 +680,13 @@ customer_finish_history(Customer *customer)
 	return history_builder_finish(builder);
 }
 
+static void
+set_time(Datum *value, bool *isnull, TimestampTz at)
+{
+	*value = TimestampTzGetDatum(at);
+	*isnull = (at == NO_TIME);
+}
+
 void
 customers_write(CustomerSet *set)
 {
@@ -635,10 +705,8 @@ customers_write(CustomerSet *set)
 			customer->history = customer_finish_history(customer);
 
 		key_as_args(customer, values);
-		values[2] = TimestampTzGetDatum(customer->first_purchase_at);
-		nulls[2] = customer->first_purchase_at == NO_TIME;
-		values[3] = TimestampTzGetDatum(customer->last_purchase_at);
-		nulls[3] = customer->last_purchase_at == NO_TIME;
+		set_time(&values[2], &nulls[2], customer->first_purchase_at);
+		set_time(&values[3], &nulls[3], customer->last_purchase_at);
 		values[4] = Int64GetDatum(customer->purchases);
 		values[5] = Int64GetDatum(customer->unpaid_orders);
 		values[6] = Int64GetDatum(customer->unlinked_refunds);
@@ -647,10 +715,16 @@ customers_write(CustomerSet *set)
 		values[9] = Int64GetDatum(customer->points_debt);
 		values[10] = Int64GetDatum(customer->points_held);
 		values[11] = Int64GetDatum(customer->last_entry_no);
-		values[12] = TimestampTzGetDatum(customer->history_from);
-		nulls[12] = customer->history_from == NO_TIME;
-		values[13] = PointerGetDatum(customer->history);
-		nulls[13] = customer->history == NULL;
+		set_time(&values[12], &nulls[12], customer->points_as_of);
+		set_time(&values[13], &nulls[13], customer->points_due_at);
+		nulls[14] = customer->tier == NULL;
+		values[14] = customer->tier ? CStringGetTextDatum(customer->tier) : (Datum) 0;
+		set_time(&values[15], &nulls[15], customer->tier_since);
+		set_time(&values[16], &nulls[16], customer->tier_below_since);
+		set_time(&values[17], &nulls[17], customer->tier_review_at);
+		set_time(&values[18], &nulls[18], customer->history_from);
+		values[19] = PointerGetDatum(customer->history);
+		nulls[19] = customer->history == NULL;
 		own_rows_add(&rows, N_STATS_COLUMNS, stats_columns, values, nulls);
 
 		customer->changed = false;

@@ -122,20 +122,20 @@ prepare_query(OwnQuery *query)
 	query->planned = false;
 }
 
-uint64
-own_execute(OwnQuery *query, Datum *args, const char *nulls)
+static uint64
+run_query(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 {
 	int			result;
 
 	prepare_query(query);
 
 	if (query->planned)
-		result = SPI_execute_plan(query->plan, args, nulls, false, 0);
+		result = SPI_execute_plan(query->plan, args, nulls, read_only, 0);
 	else
 	{
 		int			guc_level = own_planner_begin();
 
-		result = SPI_execute_plan(query->plan, args, nulls, false, 0);
+		result = SPI_execute_plan(query->plan, args, nulls, read_only, 0);
 		own_planner_end(guc_level);
 		query->planned = true;
 	}
@@ -144,6 +144,18 @@ own_execute(OwnQuery *query, Datum *args, const char *nulls)
 		elog(ERROR, "could not execute \"%s\": %s", query->sql,
 			 SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+uint64
+own_execute(OwnQuery *query, Datum *args, const char *nulls)
+{
+	return run_query(query, args, nulls, false);
+}
+
+uint64
+own_read(OwnQuery *query, Datum *args, const char *nulls)
+{
+	return run_query(query, args, nulls, true);
 }
 
 void

@@ -14,7 +14,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#define OWN_QUERY_MAX_ARGS 8
+#define OWN_QUERY_MAX_ARGS 10
 
 /*
  * A statement of ours, declared static with its text and the names of its
@@ -46,6 +46,9 @@ extern void own_set_time_zone(const char *time_zone);	/* until own_end() */
 
 /* Runs inside SPI; returns the number of rows, which are in SPI_tuptable. */
 extern uint64 own_execute(OwnQuery *query, Datum *args, const char *nulls);
+
+/* The same for a function that only reads: what the calling query sees. */
+extern uint64 own_read(OwnQuery *query, Datum *args, const char *nulls);
 
 /* Makes the planner take indexes, whatever it thinks of a table's size. */
 extern int	own_planner_begin(void);

@@ -179,6 +179,42 @@ tier_name(int32 shop_id, Numeric spent, int64 purchases)
 	return rung == NULL ? NULL : pstrdup(rung->name);
 }
 
+/* The rung of that name on the shop's ladder, or on the shipped one. */
+static const TierRung *
+tier_named(int32 shop_id, const char *name)
+{
+	ListCell   *cell;
+	bool		has_ladder = false;
+
+	tier_load();
+
+	foreach(cell, rungs)
+	{
+		const TierRung *rung = (const TierRung *) lfirst(cell);
+
+		if (rung->shop_id != shop_id)
+			continue;
+		has_ladder = true;
+		if (strcmp(rung->name, name) == 0)
+			return rung;
+	}
+
+	if (has_ladder || shop_id == 0)
+		return NULL;
+	return tier_named(0, name);
+}
+
+bool
+tier_by_name(int32 shop_id, const char *name, Numeric *multiplier)
+{
+	const TierRung *rung = tier_named(shop_id, name);
+
+	if (rung == NULL)
+		return false;
+	*multiplier = DatumGetNumericCopy(NumericGetDatum(rung->multiplier));
+	return true;
+}
+
 /*
  * tier_of(spent, purchases, shop): the name of the tier.
  */

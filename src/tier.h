@@ -17,4 +17,7 @@
 extern Numeric tier_multiplier(int32 shop_id, Numeric spent, int64 purchases);
 extern const char *tier_name(int32 shop_id, Numeric spent, int64 purchases);
 
+/* The multiplier of a tier of that name on the shop's ladder; false: no such. */
+extern bool tier_by_name(int32 shop_id, const char *name, Numeric *multiplier);
+
 #endif							/* RETENTION_TIER_H */
