@@ -6,7 +6,9 @@ CREATE TABLE retention.points_entry (
 	shop_id integer NOT NULL,
 	customer_id text COLLATE "C" NOT NULL,
 	entry_no bigint NOT NULL CHECK (entry_no > 0),
-	kind text NOT NULL,
+	kind text NOT NULL CHECK (kind IN (
+		'accrual', 'reversal', 'forgiveness', 'redemption', 'cancellation',
+		'adjustment', 'bonus', 'referral', 'transfer', 'expiry')),
 	points bigint NOT NULL,
 	effective_at timestamptz NOT NULL,
 	posted_at timestamptz NOT NULL,
@@ -41,7 +43,7 @@ COMMENT ON TABLE retention.points_entry IS 'The points ledger: one posting a row
 COMMENT ON COLUMN retention.points_entry.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.points_entry.customer_id IS 'The customer';
 COMMENT ON COLUMN retention.points_entry.entry_no IS 'Number of the entry for this customer, from 1 without gaps';
-COMMENT ON COLUMN retention.points_entry.kind IS 'accrual (earned by an order), reversal (taken back when an order is refunded, deleted or moved), forgiveness (debt let go), redemption (spent), cancellation (of a redemption), adjustment (by hand, with a reason), bonus (granted), transfer (to or from another customer) or expiry (lapsed; positive where lapsed points were taken back with their order)';
+COMMENT ON COLUMN retention.points_entry.kind IS 'accrual (earned by an order), reversal (taken back when an order is refunded, deleted or moved), forgiveness (debt let go), redemption (spent), cancellation (of a redemption), adjustment (by hand, with a reason), bonus (granted), referral (bonus for one), transfer (to or from another customer) or expiry (lapsed; positive where lapsed points were taken back with their order)';
 COMMENT ON COLUMN retention.points_entry.points IS 'Points added (positive) or taken (negative)';
 COMMENT ON COLUMN retention.points_entry.effective_at IS 'When it counts from';
 COMMENT ON COLUMN retention.points_entry.posted_at IS 'When it was written';

@@ -256,6 +256,21 @@ CREATE FUNCTION retention.transfer(
 COMMENT ON FUNCTION retention.transfer(anynonarray, anynonarray, bigint, text, timestamptz, text) IS
 	'The same for customers numbered by integer, whole numeric or uuid';
 
+CREATE FUNCTION retention.grant_referral(
+	customer text,
+	points bigint,
+	reason text,
+	reference text,
+	expires_at timestamptz DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS retention.points_posting
+	AS 'MODULE_PATHNAME', 'grant_referral'
+	LANGUAGE C VOLATILE;
+
+COMMENT ON FUNCTION retention.grant_referral(text, bigint, text, text, timestamptz, timestamptz, text) IS 'As grant(), for a referral: run() gives referral bonuses by it';
+
 CREATE FUNCTION retention.expire_points(at timestamptz DEFAULT NULL, shop text DEFAULT NULL)
 	RETURNS bigint
 	AS 'MODULE_PATHNAME', 'expire_points'

@@ -99,7 +99,7 @@ BEGIN
 	END LOOP;
 
 	-- Customers are locked in the order of their keys, as everywhere.
-	PERFORM retention.grant(
+	PERFORM retention.grant_referral(
 		g.customer_id, g.points, g.reason, g.reference, at => at, shop => rules.name)
 	FROM (
 		SELECT

@@ -588,7 +588,8 @@ AS $$
 BEGIN
 	PERFORM retention.accrue_due(at);
 	PERFORM retention.run_points(at);
+	PERFORM retention.run_tiers(at);
 END
 $$;
 
-COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed. Run it as often as you like; running it twice changes nothing';
+COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, and reviews tiers. Run it as often as you like; running it twice changes nothing';

@@ -29,7 +29,9 @@ $$;
 
 GRANT SELECT ON
 	retention.backfills,
-	retention.care_rules
+	retention.care_rules,
+	retention.points_daily,
+	retention.tier_change
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
@@ -37,6 +39,18 @@ GRANT EXECUTE ON FUNCTION
 	retention.points_balance(anynonarray, timestamptz, text),
 	retention.points_value(bigint, text),
 	retention.points_for(numeric, text),
+	retention.points_statement(text, timestamptz, timestamptz, text),
+	retention.points_statement(anynonarray, timestamptz, timestamptz, text),
+	retention.points_parts(text, text),
+	retention.points_pending(text, text),
+	retention.points_liability(timestamptz, text),
+	retention.my_points(text, timestamptz, text),
+	retention.my_points(anynonarray, timestamptz, text),
+	retention.tier_progress(text, text, timestamptz),
+	retention.tier_benefits(text, text),
+	retention.tier_benefits(anynonarray, text),
+	retention.ladder(text),
+	retention.check_ledger(text),
 	retention.customer_tier(text, text, timestamptz),
 	retention.customer_tier(anynonarray, text, timestamptz)
 TO retention_reader, retention_operator;
@@ -58,5 +72,6 @@ GRANT EXECUTE ON FUNCTION
 	retention.grant(anynonarray, bigint, text, text, timestamptz, timestamptz, text),
 	retention.transfer(text, text, bigint, text, timestamptz, text),
 	retention.transfer(anynonarray, anynonarray, bigint, text, timestamptz, text),
+	retention.grant_referral(text, bigint, text, text, timestamptz, timestamptz, text),
 	retention.expire_points(timestamptz, text)
 TO retention_operator;

@@ -368,6 +368,12 @@ customer_touch(Customer *customer)
 	customer->changed = true;
 }
 
+bool
+customer_changed(const Customer *customer)
+{
+	return customer->changed;
+}
+
 static HistoryBuilder *
 customer_builder(Customer *customer)
 {

@@ -64,6 +64,7 @@ extern Customer *customer_find(CustomerSet *set, int32 shop_id, const char *cust
 extern void customers_write(CustomerSet *set);
 
 extern void customer_touch(Customer *customer);
+extern bool customer_changed(const Customer *customer);
 extern void customer_add_purchase(Customer *customer, TimestampTz at, Numeric value);
 extern void customer_remove_purchase(Customer *customer, TimestampTz at, Numeric value);
 extern TimestampTz customer_first_purchase_from(Customer *customer, TimestampTz from);

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(points_grant);
+PG_FUNCTION_INFO_V1(grant_referral);
 PG_FUNCTION_INFO_V1(adjust);
 PG_FUNCTION_INFO_V1(transfer);
 
@@ -20,8 +21,8 @@ PG_FUNCTION_INFO_V1(transfer);
  * grant(customer, points, reason, reference, expires_at, at, shop): without an
  * expiry of its own a grant lapses by the shop's rule.
  */
-Datum
-points_grant(PG_FUNCTION_ARGS)
+static Datum
+grant_as(FunctionCallInfo fcinfo, const char *kind)
 {
 	PointsRequest request;
 	PointsResult result;
@@ -46,7 +47,7 @@ points_grant(PG_FUNCTION_ARGS)
 
 	if (points_request_begin(&request, &result))
 	{
-		Posting		posting = {.kind = "bonus"};
+		Posting		posting = {.kind = kind};
 
 		posting.points = points;
 		posting.effective_at = request.at;
@@ -58,6 +59,21 @@ points_grant(PG_FUNCTION_ARGS)
 		result.points = points;
 	}
 	return points_request_finish(&request, &result);
+}
+
+Datum
+points_grant(PG_FUNCTION_ARGS)
+{
+	return grant_as(fcinfo, "bonus");
+}
+
+/*
+ * grant_referral(): the same, told apart in the four parts of a balance.
+ */
+Datum
+grant_referral(PG_FUNCTION_ARGS)
+{
+	return grant_as(fcinfo, "referral");
 }
 
 /*

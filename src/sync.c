@@ -23,6 +23,7 @@
 #include "points_rule.h"
 #include "retention.h"
 #include "shop.h"
+#include "tier_life.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -905,6 +906,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	write_purchases(&batch, false);
 	ledger_write(&batch.ledger);
 	care_write(&batch.care);
+	tiers_review(batch.customers, batch.now);
 	customers_write(batch.customers);
 	write_sync_errors(&batch);
 }
