@@ -36,10 +36,14 @@ grant_as(FunctionCallInfo fcinfo, const char *kind)
 	points_request_time(&request, "expires_at", expires_at);
 
 	if (expires_at != NO_TIME && expires_at <= request.at)
+	{
+		char	   *at = pstrdup(timestamptz_to_str(request.at));
+
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("points granted at %s would have lapsed at %s already",
-						pstrdup(timestamptz_to_str(request.at)), timestamptz_to_str(expires_at))));
+						at, timestamptz_to_str(expires_at))));
+	}
 	if (expires_at == NO_TIME)
 		expires_at = shop_expires_at_local(request.key.shop_id, request.at);
 	else if (TIMESTAMP_IS_NOEND(expires_at))

@@ -717,6 +717,7 @@ post_points(SyncBatch *batch, SyncItem *item, bool same_owner)
 	Purchase   *after = item->after;
 	Accrual		accrual;
 	int64		target;
+	bool		accrued_before;
 
 	if (before != NULL && before->accrued_points != 0 && (after == NULL || !same_owner))
 	{
@@ -727,6 +728,7 @@ post_points(SyncBatch *batch, SyncItem *item, bool same_owner)
 
 	if (after == NULL || after->is_refund)
 		return;
+	accrued_before = after->accrued_at != NO_TIME;
 	start_accrual(batch, after);
 	if (after->accrued_at == NO_TIME)
 		return;
@@ -735,7 +737,8 @@ post_points(SyncBatch *batch, SyncItem *item, bool same_owner)
 	target = ledger_points_for(&accrual);
 	if (target > after->accrued_points)
 		ledger_accrue(&batch->ledger, owner(batch, after), &accrual,
-					  target - after->accrued_points, after->accrued_at);
+					  target - after->accrued_points,
+					  accrued_before ? batch->now : after->accrued_at);
 	else if (target < after->accrued_points)
 		ledger_reverse(&batch->ledger, owner(batch, after), &accrual,
 					   after->accrued_points - target, "the order was refunded");
