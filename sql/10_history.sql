@@ -236,6 +236,8 @@ CREATE OPERATOR CLASS retention.purchase_history_ops
 
 COMMENT ON OPERATOR CLASS retention.purchase_history_ops USING btree IS
 	'Histories in the order of their bytes';
+COMMENT ON OPERATOR FAMILY retention.purchase_history_ops USING btree IS
+	'Histories in the order of their bytes';
 
 CREATE OPERATOR CLASS retention.purchase_history_ops
 	DEFAULT FOR TYPE retention.purchase_history USING hash AS
@@ -244,6 +246,8 @@ CREATE OPERATOR CLASS retention.purchase_history_ops
 		FUNCTION 2 retention.purchase_history_hash_extended(retention.purchase_history, bigint);
 
 COMMENT ON OPERATOR CLASS retention.purchase_history_ops USING hash IS
+	'Histories by their bytes';
+COMMENT ON OPERATOR FAMILY retention.purchase_history_ops USING hash IS
 	'Histories by their bytes';
 
 -- ---------------------------------------------------------------------------

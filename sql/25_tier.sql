@@ -41,7 +41,7 @@ COMMENT ON COLUMN retention.tier_default.purchase_limit IS 'How many of one arti
 COMMENT ON COLUMN retention.tier_default.benefits IS 'Anything else the tier brings, for templates and BI';
 
 CREATE TABLE retention.tier (
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	rung integer NOT NULL CHECK (rung > 0),
 	name text NOT NULL CHECK (name <> ''),
 	name_zh text,

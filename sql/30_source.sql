@@ -1,12 +1,15 @@
 -- ---------------------------------------------------------------------------
--- source, watch: where orders come from
+-- source, watch: where orders come from, and what is known of customers
 -- ---------------------------------------------------------------------------
 
 CREATE TABLE retention.source (
 	source_id integer PRIMARY KEY CHECK (source_id > 0),
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	name text NOT NULL UNIQUE,
+	kind text NOT NULL DEFAULT 'orders' CHECK (kind IN ('orders', 'customers', 'reviews', 'lines', 'events')),
 	facts text NOT NULL,
+	relation regclass,
+	orders_source_id integer,
 	on_delete text NOT NULL DEFAULT 'keep' CHECK (on_delete IN ('keep', 'reverse')),
 	attached_at timestamptz NOT NULL DEFAULT retention.now(),
 	points_from timestamptz NOT NULL DEFAULT retention.now(),
@@ -16,11 +19,14 @@ CREATE TABLE retention.source (
 
 SELECT pg_catalog.pg_extension_config_dump('retention.source', '');
 
-COMMENT ON TABLE retention.source IS 'An attached source of orders';
+COMMENT ON TABLE retention.source IS 'An attached source: of orders, or of customers, reviews, order lines or events';
 COMMENT ON COLUMN retention.source.source_id IS 'Number of the source, from 1';
 COMMENT ON COLUMN retention.source.shop_id IS 'The shop whose orders these are, unless the facts name another';
-COMMENT ON COLUMN retention.source.name IS 'Name of the source: the order table''s, when attached by attach_orders';
-COMMENT ON COLUMN retention.source.facts IS 'The facts query: one row an order, run as the owner of the first watched table';
+COMMENT ON COLUMN retention.source.name IS 'Name of the source: the table''s, when attached by attach_orders, attach_customers and so on';
+COMMENT ON COLUMN retention.source.kind IS 'orders, customers, reviews (synced at commit), lines or events (read where they are)';
+COMMENT ON COLUMN retention.source.facts IS 'The facts query: one row an order, customer and so on; run as the owner of the first watched table';
+COMMENT ON COLUMN retention.source.relation IS 'The table of a source that is read where it is, as whose owner the facts run; NULL where tables are watched';
+COMMENT ON COLUMN retention.source.orders_source_id IS 'For reviews and lines: the source of the orders that they are about';
 COMMENT ON COLUMN retention.source.on_delete IS 'What deleting a completed order does: keep its purchase and points, or reverse them';
 COMMENT ON COLUMN retention.source.attached_at IS 'Events before this moment call for no message';
 COMMENT ON COLUMN retention.source.points_from IS 'Accruals that fall before this moment are not posted; backfill(points => true) moves it back';
@@ -29,7 +35,7 @@ COMMENT ON COLUMN retention.source.truncated_at IS 'When a watched table was tru
 
 CREATE TABLE retention.watch (
 	watch_id integer PRIMARY KEY CHECK (watch_id > 0),
-	source_id integer NOT NULL REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer NOT NULL,
 	relation regclass NOT NULL,
 	order_id text NOT NULL,
 	UNIQUE (source_id, relation, order_id)
@@ -37,11 +43,11 @@ CREATE TABLE retention.watch (
 
 SELECT pg_catalog.pg_extension_config_dump('retention.watch', '');
 
-COMMENT ON TABLE retention.watch IS 'A table whose rows can change an order of a source';
+COMMENT ON TABLE retention.watch IS 'A table whose rows can change an order, customer or review of a source';
 COMMENT ON COLUMN retention.watch.watch_id IS 'Number of the watch; the triggers carry it as their argument';
 COMMENT ON COLUMN retention.watch.source_id IS 'The source whose orders change';
 COMMENT ON COLUMN retention.watch.relation IS 'The watched table';
-COMMENT ON COLUMN retention.watch.order_id IS 'SQL expression or subquery over the table''s row that gives the id(s) of the order(s) it belongs to';
+COMMENT ON COLUMN retention.watch.order_id IS 'SQL expression or subquery over the table''s row that gives the id(s) of the order(s), customer(s) or review(s) it belongs to';
 
 CREATE TRIGGER invalidate_cache
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.source
@@ -56,7 +62,7 @@ CREATE TRIGGER invalidate_cache
 -- ---------------------------------------------------------------------------
 
 CREATE TABLE retention.sync_error (
-	source_id integer NOT NULL REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer NOT NULL,
 	order_id text COLLATE "C" NOT NULL,
 	sqlstate text NOT NULL,
 	message text NOT NULL,
@@ -68,9 +74,9 @@ CREATE TABLE retention.sync_error (
 
 SELECT pg_catalog.pg_extension_config_dump('retention.sync_error', '');
 
-COMMENT ON TABLE retention.sync_error IS 'An order that could not be synced; resync() tries it again';
+COMMENT ON TABLE retention.sync_error IS 'An order, customer or review that could not be synced; resync() tries it again';
 COMMENT ON COLUMN retention.sync_error.source_id IS 'The source';
-COMMENT ON COLUMN retention.sync_error.order_id IS 'The order, as text';
+COMMENT ON COLUMN retention.sync_error.order_id IS 'The order''s id, or the customer''s or review''s, as text';
 COMMENT ON COLUMN retention.sync_error.sqlstate IS 'SQLSTATE of the last failure';
 COMMENT ON COLUMN retention.sync_error.message IS 'Message of the last failure';
 COMMENT ON COLUMN retention.sync_error.first_failed_at IS 'When it failed first';
@@ -82,7 +88,7 @@ COMMENT ON COLUMN retention.sync_error.attempts IS 'How many times it failed';
 -- ---------------------------------------------------------------------------
 
 CREATE TABLE retention.backfill_progress (
-	source_id integer PRIMARY KEY REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer PRIMARY KEY,
 	total_orders bigint NOT NULL,
 	done_orders bigint NOT NULL DEFAULT 0,
 	without_customer bigint NOT NULL DEFAULT 0,
@@ -109,7 +115,7 @@ COMMENT ON COLUMN retention.backfill_progress.finished_at IS 'Wall-clock time of
 -- One row a batch, its orders as an array: ten million orders are a thousand
 -- rows, and an interrupted backfill goes on with those that are left.
 CREATE TABLE retention.backfill_batch (
-	source_id integer NOT NULL REFERENCES retention.source ON DELETE CASCADE,
+	source_id integer NOT NULL,
 	batch_no integer NOT NULL,
 	order_ids text[] NOT NULL,
 	PRIMARY KEY (source_id, batch_no)

@@ -11,6 +11,8 @@ CREATE TABLE retention.customer (
 	phone text,
 	email text,
 	joined_at timestamptz,
+	consents jsonb,
+	forgotten_at timestamptz,
 	attributes jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(attributes) = 'object'),
 	PRIMARY KEY (shop_id, customer_id)
 );
@@ -26,6 +28,8 @@ COMMENT ON COLUMN retention.customer.birthday IS 'Date of birth';
 COMMENT ON COLUMN retention.customer.phone IS 'Phone number';
 COMMENT ON COLUMN retention.customer.email IS 'E-mail address';
 COMMENT ON COLUMN retention.customer.joined_at IS 'When the customer joined, if the shop says';
+COMMENT ON COLUMN retention.customer.consents IS 'Consents as the shop''s table last said, {"channel.purpose": granted}; what is in force is in customer_consent';
+COMMENT ON COLUMN retention.customer.forgotten_at IS 'When forget_customer() erased the profile; from then on the shop''s table is not followed';
 COMMENT ON COLUMN retention.customer.attributes IS 'Anything else the shop knows: region, sex, skin type, ...';
 
 -- ---------------------------------------------------------------------------

@@ -16,11 +16,12 @@ AS $$
 DECLARE
 	the_shop integer := retention.shop_id(shop);
 	tier_window interval;
+	time_zone text;
 	stats retention.customer_stats;
 	from_time timestamptz;
 	to_time timestamptz;
 BEGIN
-	SELECT s.tier_window INTO tier_window
+	SELECT s.tier_window, s.time_zone INTO tier_window, time_zone
 	FROM retention.shop AS s
 	WHERE s.shop_id = the_shop;
 
@@ -35,7 +36,8 @@ BEGIN
 	END IF;
 
 	-- Bounds are from ... to before; what happened at that very moment counts.
-	from_time := coalesce(at, retention.now()) - tier_window;
+	-- The window is counted by the shop's clock, whatever the session's.
+	from_time := timezone(time_zone, timezone(time_zone, coalesce(at, retention.now())) - tier_window);
 	to_time := at + interval '1 microsecond';
 	purchases := coalesce(retention.bought(stats.history, from_time, to_time), 0);
 	spent := coalesce(retention.spent_between(stats.history, from_time, to_time), 0);

@@ -35,7 +35,7 @@ CREATE TRIGGER invalidate_cache
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.invalidate_cache();
 
 CREATE TABLE retention.care_rule (
-	shop_id integer NOT NULL REFERENCES retention.shop,
+	shop_id integer NOT NULL,
 	name text NOT NULL,
 	event text NOT NULL CHECK (event IN ('unpaid')),
 	delay interval NOT NULL DEFAULT '0' CHECK (delay >= interval '0'),

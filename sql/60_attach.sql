@@ -112,7 +112,15 @@ COMMENT ON FUNCTION retention.create_shop(text, text, text, text) IS 'Makes a sh
 -- attach_source, watch, attach_orders, detach
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION retention.make_source(name text, facts text, on_delete text, for_shop text)
+CREATE FUNCTION retention.make_source(
+	name text,
+	facts text,
+	on_delete text,
+	for_shop text,
+	kind text DEFAULT 'orders',
+	relation regclass DEFAULT NULL,
+	orders_source_id integer DEFAULT NULL
+)
 	RETURNS integer
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
@@ -143,6 +151,9 @@ BEGIN
 	IF attached.source_id IS NOT NULL THEN
 		UPDATE retention.source s
 		SET facts = make_source.facts,
+			kind = make_source.kind,
+			relation = make_source.relation,
+			orders_source_id = make_source.orders_source_id,
 			on_delete = make_source.on_delete,
 			attached_at = retention.now(),
 			detached_at = NULL
@@ -157,13 +168,22 @@ BEGIN
 
 	SELECT coalesce(max(s.source_id), 0) + 1 INTO new_source
 	FROM retention.source s;
-	INSERT INTO retention.source (source_id, shop_id, name, facts, on_delete)
-	VALUES (new_source, new_shop, make_source.name, make_source.facts, make_source.on_delete);
+	INSERT INTO retention.source (source_id, shop_id, name, kind, facts, relation, orders_source_id, on_delete)
+	VALUES (
+		new_source,
+		new_shop,
+		make_source.name,
+		make_source.kind,
+		make_source.facts,
+		make_source.relation,
+		make_source.orders_source_id,
+		make_source.on_delete
+	);
 	RETURN new_source;
 END
 $$;
 
-COMMENT ON FUNCTION retention.make_source(text, text, text, text) IS 'Makes or takes up again the row of a source, and the shop when there is none; returns the source''s number';
+COMMENT ON FUNCTION retention.make_source(text, text, text, text, text, regclass, integer) IS 'Makes or takes up again the row of a source, and the shop when there is none; returns the source''s number';
 
 CREATE FUNCTION retention.make_watch(source_id integer, relation regclass, order_id text)
 	RETURNS integer
@@ -437,6 +457,10 @@ BEGIN
 				HINT = 'SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.';
 	END IF;
 
+	IF attached.relation IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = attached.relation) THEN
+		PERFORM retention.check_owner(attached.relation);
+	END IF;
+
 	FOR watched IN
 		SELECT w.watch_id, w.relation, c.oid IS NOT NULL AS exists
 		FROM retention.watch w
@@ -534,11 +558,13 @@ CREATE FUNCTION retention.backfill_line(source_id integer)
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT format(
-		'%s%% (%s of %s orders), %s orders a second%s%s',
-		b.percent,
+		'%s%% (%s of %s %s), %s %s a second%s%s',
+		trunc(b.percent),
 		b.done_orders,
 		b.total_orders,
+		s.kind,
 		coalesce(b.orders_per_second::text, '-'),
+		s.kind,
 		CASE
 			WHEN b.finished_at IS NULL THEN ', ' || coalesce(b.time_left::text, 'unknown') || ' left'
 			ELSE ''
@@ -565,7 +591,7 @@ CREATE PROCEDURE retention.backfill(
 	LANGUAGE C;
 
 COMMENT ON PROCEDURE retention.backfill(text, integer, boolean, timestamptz) IS
-	'Records the orders that were there before the source was attached: statistics, with points => true also points (for accruals from points_from on; NULL: all), never messages. Commits after each batch, says how far it is, goes on where an interrupted one stopped, and run again changes nothing';
+	'Records the orders, customers or reviews that were there before the source was attached: of orders the statistics, with points => true also points (for accruals from points_from on; NULL: all), never messages. Commits after each batch, says how far it is, goes on where an interrupted one stopped, and run again changes nothing';
 
 CREATE FUNCTION retention.resync(source text, order_id text DEFAULT NULL, everything boolean DEFAULT false)
 	RETURNS bigint
@@ -573,7 +599,7 @@ CREATE FUNCTION retention.resync(source text, order_id text DEFAULT NULL, everyt
 	LANGUAGE C;
 
 COMMENT ON FUNCTION retention.resync(text, text, boolean) IS
-	'Syncs again: one order; or, with order_id NULL, those in sync_error (all when changes could not be traced); or everything, recorded and present. Returns the orders synced. An unknown source is an error';
+	'Syncs again: one order (or customer, or review, by its id); or, with order_id NULL, those in sync_error (all when changes could not be traced); or everything, recorded and present. Returns the orders synced. An unknown source is an error';
 
 CREATE FUNCTION retention.accrue_due(at timestamptz)
 	RETURNS bigint

@@ -31,7 +31,13 @@ GRANT SELECT ON
 	retention.backfills,
 	retention.care_rules,
 	retention.points_daily,
-	retention.tier_change
+	retention.tier_change,
+	retention.customers,
+	retention.customer_groups,
+	retention.customer_purchases,
+	retention.rfm_segments,
+	retention.repurchase_monthly,
+	retention.cohort_monthly
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
@@ -74,4 +80,16 @@ GRANT EXECUTE ON FUNCTION
 	retention.transfer(anynonarray, anynonarray, bigint, text, timestamptz, text),
 	retention.grant_referral(text, bigint, text, text, timestamptz, timestamptz, text),
 	retention.expire_points(timestamptz, text)
+TO retention_operator;
+
+-- What events() and lines() read belongs to the shop; readers see it as views would show it.
+GRANT EXECUTE ON FUNCTION
+	retention.lines(text[], text),
+	retention.events(timestamptz, timestamptz, text, text)
+TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.record_feedback(text, text, text, numeric, text, text, timestamptz, text),
+	retention.forget_customer(text, text),
+	retention.forget_customer(anynonarray, text)
 TO retention_operator;

@@ -19,7 +19,9 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
+#include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
@@ -99,6 +101,47 @@ column_to_quote(Relation rel, const char *expression)
 }
 
 /*
+ * Refuse text that is more, or less, than one expression: spliced into a query
+ * it would become another query.
+ */
+static void
+check_is_expression(const char *expression)
+{
+	List	   *statements = raw_parser(expression, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+
+	if (!IsA(select, SelectStmt) || select->op != SETOP_NONE ||
+		list_length(select->targetList) != 1 ||
+		linitial_node(ResTarget, select->targetList)->name != NULL ||
+		select->distinctClause != NIL || select->fromClause != NIL ||
+		select->whereClause != NULL || select->groupClause != NIL ||
+		select->havingClause != NULL || select->windowClause != NIL ||
+		select->sortClause != NIL || select->limitCount != NULL ||
+		select->limitOffset != NULL || select->lockingClause != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("it is not one expression")));
+}
+
+/* Refuse an expression that does not give one value for each row. */
+static void
+check_gives_one_value(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = (CachedPlanSource *) linitial(SPI_plan_get_plan_sources(plan));
+	Query	   *query = linitial_node(Query, source->query_list);
+
+	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
+		ereport(ERROR,
+				(errcode(ERRCODE_GROUPING_ERROR),
+				 errmsg("it does not give one value for each row"),
+				 errhint("An aggregate or a set goes into a subquery, as in (SELECT sum(p.amount) FROM shop.payments p WHERE p.order_id = orders.id).")));
+	if (TupleDescAttr(source->resultDesc, 0)->atttypid == RECORDOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("it is not one expression")));
+}
+
+/*
  * check_expression(relation, argument, expression): an error that names the
  * argument unless the text is one SQL expression over the relation's row.
  */
@@ -123,15 +166,13 @@ check_expression(PG_FUNCTION_ARGS)
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	PG_TRY();
 	{
-		SPIPlanPtr	plan = SPI_prepare(query, 0, NULL);
-		List	   *sources = plan ? SPI_plan_get_plan_sources(plan) : NIL;
+		SPIPlanPtr	plan;
 
-		if (list_length(sources) != 1 ||
-			((CachedPlanSource *) linitial(sources))->resultDesc == NULL ||
-			((CachedPlanSource *) linitial(sources))->resultDesc->natts != 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_SYNTAX_ERROR),
-					 errmsg("it is not one expression")));
+		check_is_expression(expression);
+		plan = SPI_prepare(query, 0, NULL);
+		if (plan == NULL)
+			elog(ERROR, "could not prepare an expression: %s", SPI_result_code_string(SPI_result));
+		check_gives_one_value(plan);
 	}
 	PG_CATCH();
 	{
@@ -210,10 +251,12 @@ warn_of_scans(Source *source, PlannedStmt *stmt, Plan *plan)
 		ReleaseSysCache(tuple);
 		if (rows >= LARGE_TABLE_ROWS)
 			ereport(WARNING,
-					(errmsg("finding one order of source \"%s\" reads all of table \"%s\", about %.0f rows",
-							source->sync.name, get_rel_name(relid), rows),
-					 errdetail("Every order placed or changed will take that long."),
-					 errhint("Create an index on what the order's id is looked up by.")));
+					(errmsg("finding one %s of source \"%s\" reads all of table \"%s\", about %.0f rows",
+							source_noun(source), source->sync.name, get_rel_name(relid), rows),
+					 source->kind == SOURCE_ORDERS ?
+					 errdetail("Every order placed or changed will take that long.") :
+					 errdetail("Each time that one is looked up will take that long."),
+					 errhint("Create an index on what the %s's id is looked up by.", source_noun(source))));
 		return;
 	}
 	if (IsA(plan, Append))
@@ -237,6 +280,8 @@ examine_plan(Source *source, void *arg)
 	ListCell   *lc;
 
 	source_prepare_facts(source, NULL);
+	if (source->kind == SOURCE_EVENTS)
+		return;					/* read by time, not by key */
 	guc_level = own_planner_begin();
 	plan = SPI_plan_get_cached_plan(source->plan_one);
 	own_planner_end(guc_level);
@@ -278,8 +323,30 @@ static void
 examine_watch(Source *source, void *arg)
 {
 	Watch	   *watch = (Watch *) arg;
+	MemoryContext caller = CurrentMemoryContext;
 
-	(void) watch_path_plan(watch, watch->relid);
+	PG_TRY();
+	{
+		(void) watch_path_plan(watch, watch->relid);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+			ReThrowError(error);
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("argument \"order_id\" does not lead from a row of %s to its order: %s",
+						get_rel_name(watch->relid), error->message),
+				 errdetail("It is: %s", watch->order_id),
+				 errhint("Give a column's name, an SQL expression over the row, or a subquery that names the row by its table, \"%s\".",
+						 get_rel_name(watch->relid))));
+	}
+	PG_END_TRY();
 }
 
 /*

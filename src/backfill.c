@@ -9,7 +9,6 @@
  */
 #include "source.h"
 
-#include "facts.h"
 #include "own_query.h"
 #include "retention.h"
 #include "shop.h"
@@ -30,8 +29,12 @@ PG_FUNCTION_INFO_V1(backfill);
 PG_FUNCTION_INFO_V1(backfill_start);
 PG_FUNCTION_INFO_V1(backfill_step);
 
-/* Least time between two progress messages, in milliseconds. */
-#define PROGRESS_INTERVAL 1000
+/*
+ * Milliseconds between two progress messages: often at first, so that a short
+ * run shows something, then ever less, so that a long one does not flood.
+ */
+#define PROGRESS_FIRST 100
+#define PROGRESS_LAST 5000
 
 static OwnQuery lock_source = {
 	"SELECT source_id FROM retention.source WHERE source_id = $1 FOR NO KEY UPDATE",
@@ -107,13 +110,10 @@ static void
 open_listing(Source *source, void *arg)
 {
 	Listing    *listing = (Listing *) arg;
-	FactsColumns columns;
-	SPIPlanPtr	plan;
+	SPIPlanPtr	plan = SPI_prepare(source_list_query(source), 0, NULL);
 
-	facts_describe(source->facts, &columns);
-	plan = SPI_prepare(facts_list_query(source->facts, &columns), 0, NULL);
 	if (plan == NULL)
-		elog(ERROR, "could not list the orders of source \"%s\": %s", source->sync.name,
+		elog(ERROR, "could not list the rows of source \"%s\": %s", source->sync.name,
 			 SPI_result_code_string(SPI_result));
 	listing->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 }
@@ -213,8 +213,10 @@ backfill_start(PG_FUNCTION_ARGS)
 	if (left > 0)
 	{
 		own_execute(&resume_progress, args, NULL);
-		ereport(INFO,
-				(errmsg("resuming an interrupted backfill: " INT64_FORMAT " batches are left", left)));
+		ereport(NOTICE,
+				(errmsg_plural("resuming an interrupted backfill: %ld batch is left",
+							   "resuming an interrupted backfill: %ld batches are left",
+							   (unsigned long) left, (long) left)));
 	}
 	else
 	{
@@ -248,7 +250,7 @@ backfill_step(PG_FUNCTION_ARGS)
 	int32		source_id = PG_GETARG_INT32(0);
 	OwnContext	saved;
 	Source	   *source;
-	SyncCounts	counts = {0};
+	SyncCounts	counts = {.baseline = true};
 	Datum		args[3];
 	Datum	   *elements;
 	char	  **order_ids;
@@ -293,31 +295,43 @@ backfill_step(PG_FUNCTION_ARGS)
  * ----------
  */
 
+/* As the extension's owner: who may call backfill() may not call its parts. */
 static int64
 call_bigint(const char *sql, int nargs, Oid *argtypes, Datum *args, const char *nulls)
 {
+	OwnContext	saved;
 	bool		isnull;
 
+	own_begin(&saved);
 	if (SPI_execute_with_args(sql, nargs, argtypes, args, nulls, false, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "\"%s\" failed", sql);
+	own_end(&saved);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* From the view, so that all who look see the same figures. */
+/*
+ * Say how far it is, unless that was the last thing said.  From the view, so
+ * that all who look see the same figures.
+ */
 static void
-report_progress(const char *name, int32 source_id)
+report_progress(const char *name, int32 source_id, char **said)
 {
 	Oid			argtype = INT4OID;
 	Datum		arg = Int32GetDatum(source_id);
+	OwnContext	saved;
 	char	   *line;
 
+	own_begin(&saved);
 	if (SPI_execute_with_args("SELECT retention.backfill_line($1)", 1, &argtype, &arg, NULL,
 							  true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		return;
+		elog(ERROR, "could not read the progress of a backfill");
+	own_end(&saved);
 	line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (line != NULL)
-		ereport(INFO, (errmsg("backfill of %s: %s", name, line)));
+	if (line == NULL || (*said != NULL && strcmp(*said, line) == 0))
+		return;
+	ereport(NOTICE, (errmsg("backfill of %s: %s", name, line)));
+	*said = MemoryContextStrdup(PortalContext, line);
 }
 
 /*
@@ -333,8 +347,10 @@ backfill(PG_FUNCTION_ARGS)
 	Source	   *source;
 	int32		source_id;
 	char	   *name;
+	char	   *said = NULL;
 	int32		batch_size;
 	TimestampTz reported;
+	int			interval = PROGRESS_FIRST;
 	Oid			start_types[3] = {INT4OID, INT4OID, TIMESTAMPTZOID};
 	Datum		start_args[3];
 	char		start_nulls[3] = {' ', ' ', 'n'};
@@ -349,7 +365,7 @@ backfill(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source must not be null"),
-				 errhint("SELECT name FROM retention.source shows the sources there are.")));
+				 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1 || PG_GETARG_INT32(1) > 1000000)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -358,6 +374,7 @@ backfill(PG_FUNCTION_ARGS)
 	points = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 
 	source = source_find_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	source_check_synced(source);
 	source_id = source->sync.source_id;
 	name = MemoryContextStrdup(PortalContext, source->sync.name);
 
@@ -387,13 +404,14 @@ backfill(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (!atomic)
 			SPI_commit();
-		if (TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), PROGRESS_INTERVAL))
+		if (TimestampDifferenceExceeds(reported, GetCurrentTimestamp(), interval))
 		{
-			report_progress(name, source_id);
+			report_progress(name, source_id, &said);
 			reported = GetCurrentTimestamp();
+			interval = Min(interval * 2, PROGRESS_LAST);
 		}
 	}
-	report_progress(name, source_id);
+	report_progress(name, source_id, &said);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -243,21 +243,45 @@ customer_read(Customer *customer, HeapTuple tuple)
 	customer->builder = NULL;
 	customer->history_changed = false;
 	customer->changed = false;
+	customer->unpaid_orders_read = customer->unpaid_orders;
+	customer->unlinked_refunds_read = customer->unlinked_refunds;
+}
+
+/*
+ * Make rows for customers not seen before; keys must be sorted and without
+ * repeats.
+ */
+void
+customers_ensure(CustomerKey *keys, int nkeys)
+{
+	CustomerKey *missing;
+	uint64		nmissing;
+	Datum		args[2];
+
+	keys_as_arrays(keys, nkeys, args);
+	nmissing = own_execute(&find_missing, args, NULL);
+	if (nmissing == 0)
+		return;
+
+	missing = (CustomerKey *) palloc(nmissing * sizeof(CustomerKey));
+	for (uint64 i = 0; i < nmissing; i++)
+	{
+		missing[i].shop_id = (int32) own_int64(SPI_tuptable->vals[i], 1);
+		missing[i].customer_id = own_text(SPI_tuptable->vals[i], 2);
+	}
+	keys_as_arrays(missing, nmissing, args);
+	own_execute(&insert_stats, args, NULL);
+	own_execute(&insert_customers, args, NULL);
 }
 
 static uint64
-lock_rows(CustomerKey *keys, int nkeys)
+lock_row(CustomerKey *key)
 {
 	Datum		args[2];
 
-	if (nkeys == 1)
-	{
-		args[0] = Int32GetDatum(keys[0].shop_id);
-		args[1] = CStringGetTextDatum(keys[0].customer_id);
-		return own_execute(&lock_one, args, NULL);
-	}
-	keys_as_arrays(keys, nkeys, args);
-	return own_execute(&lock_many, args, NULL);
+	args[0] = Int32GetDatum(key->shop_id);
+	args[1] = CStringGetTextDatum(key->customer_id);
+	return own_execute(&lock_one, args, NULL);
 }
 
 static CustomerSet *
@@ -273,15 +297,12 @@ read_locked(int nkeys)
 }
 
 /*
- * Lock customers that all have rows; NULL when one has none, and then no row
- * is locked that customers_lock() would not lock next.
+ * Lock a customer who has a row; NULL when there is none.
  */
 CustomerSet *
-customers_lock_known(CustomerKey *keys, int nkeys)
+customers_lock_known(CustomerKey *key)
 {
-	if (lock_rows(keys, nkeys) != (uint64) nkeys)
-		return NULL;
-	return read_locked(nkeys);
+	return lock_row(key) == 0 ? NULL : read_locked(1);
 }
 
 /*
@@ -302,29 +323,12 @@ customers_lock(CustomerKey *keys, int nkeys)
 		return read_locked(0);
 
 	if (nkeys == 1)
-		found = lock_rows(keys, 1);
+		found = lock_row(&keys[0]);
 
 	if (found == 0)
 	{
-		CustomerKey *missing;
-		uint64		nmissing;
-
+		customers_ensure(keys, nkeys);
 		keys_as_arrays(keys, nkeys, args);
-		nmissing = own_execute(&find_missing, args, NULL);
-		if (nmissing > 0)
-		{
-			Datum		missing_args[2];
-
-			missing = (CustomerKey *) palloc(nmissing * sizeof(CustomerKey));
-			for (uint64 i = 0; i < nmissing; i++)
-			{
-				missing[i].shop_id = (int32) own_int64(SPI_tuptable->vals[i], 1);
-				missing[i].customer_id = own_text(SPI_tuptable->vals[i], 2);
-			}
-			keys_as_arrays(missing, nmissing, missing_args);
-			own_execute(&insert_stats, missing_args, NULL);
-			own_execute(&insert_customers, missing_args, NULL);
-		}
 		found = own_execute(&lock_many, args, NULL);
 	}
 
@@ -705,7 +709,10 @@ customers_write(CustomerSet *set)
 		Datum		values[N_STATS_COLUMNS];
 		bool		nulls[N_STATS_COLUMNS] = {false};
 
-		if (!customer->changed)
+		/* A count that went down and up again is as it was. */
+		if (!customer->changed &&
+			customer->unpaid_orders == customer->unpaid_orders_read &&
+			customer->unlinked_refunds == customer->unlinked_refunds_read)
 			continue;
 		if (customer->history_changed)
 			customer->history = customer_finish_history(customer);

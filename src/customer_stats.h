@@ -44,6 +44,8 @@ typedef struct Customer
 	TimestampTz history_from;
 	PurchaseHistory *history;
 	HistoryBuilder *builder;
+	int64		unpaid_orders_read;
+	int64		unlinked_refunds_read;
 	bool		history_changed;
 	bool		changed;
 } Customer;
@@ -58,7 +60,8 @@ typedef struct CustomerSet
 extern int	customer_key_compare(const CustomerKey *a, const CustomerKey *b);
 extern int	customer_keys_sort(CustomerKey *keys, int nkeys);
 
-extern CustomerSet *customers_lock_known(CustomerKey *keys, int nkeys);
+extern CustomerSet *customers_lock_known(CustomerKey *key);
+extern void customers_ensure(CustomerKey *keys, int nkeys);
 extern CustomerSet *customers_lock(CustomerKey *keys, int nkeys);
 extern Customer *customer_find(CustomerSet *set, int32 shop_id, const char *customer_id);
 extern void customers_write(CustomerSet *set);

@@ -14,20 +14,24 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "nodes/parsenodes.h"
 #include "tcop/cmdtag.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/plancache.h"
 #include "utils/timestamp.h"
-
-/* Ids are kept in indexes, whose entries have a limit. */
-#define MAX_ID_BYTES 1000
+#include "utils/typcache.h"
 
 /* Amounts are kept with at most so many decimals, and below 10^12. */
 #define MAX_MONEY_DECIMALS 6
 #define MONEY_LIMIT INT64CONST(1000000000000)
+
+/* Years 1 to 9999: days and months added to a time must give one too. */
+#define FIRST_TIME ((date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+#define TIME_LIMIT ((date2j(10000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
 
 typedef struct FactColumnSpec
 {
@@ -101,6 +105,7 @@ facts_describe(const char *facts, FactsColumns *columns)
 	SPIPlanPtr	plan = SPI_prepare(facts, 0, NULL);
 	CachedPlanSource *plansource;
 	TupleDesc	tupdesc;
+	Query	   *query;
 	bool		tells_paid;
 
 	if (plan == NULL)
@@ -112,11 +117,17 @@ facts_describe(const char *facts, FactsColumns *columns)
 						list_length(SPI_plan_get_plan_sources(plan)))));
 	plansource = (CachedPlanSource *) linitial(SPI_plan_get_plan_sources(plan));
 	tupdesc = plansource->resultDesc;
-	if (plansource->commandTag != CMDTAG_SELECT || tupdesc == NULL)
+	if (plansource->commandTag != CMDTAG_SELECT)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("a facts query must be a SELECT, this is %s",
 						GetCommandTagName(plansource->commandTag))));
+	query = linitial_node(Query, plansource->query_list);
+	if (tupdesc == NULL || query->hasModifyingCTE || query->rowMarks != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("a facts query must only read"),
+				 errhint("Leave out INTO, FOR UPDATE and WITH clauses that change data.")));
 
 	memset(columns, 0, sizeof(FactsColumns));
 	for (int i = 0; i < tupdesc->natts; i++)
@@ -163,7 +174,9 @@ facts_describe(const char *facts, FactsColumns *columns)
 				 errmsg("the facts do not tell when an order is paid"),
 				 errhint("Map paid_at (a time), paid_in_full (a boolean) or paid (the money paid so far).")));
 
-	if (!OidIsValid(get_array_type(columns->type[FACT_ORDER_ID])))
+	/* It is looked up by, many at a time. */
+	if (!OidIsValid(get_array_type(columns->type[FACT_ORDER_ID])) ||
+		!OidIsValid(lookup_type_cache(columns->type[FACT_ORDER_ID], TYPECACHE_EQ_OPR)->eq_opr))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("\"order_id\" cannot be %s", format_type_be(columns->type[FACT_ORDER_ID])),
@@ -248,18 +261,23 @@ refuse(FactsResult *result, int sqlstate, const char *message)
 }
 
 static bool
-money_is_usable(Numeric amount)
+money_is_below_limit(Numeric amount)
 {
-	Datum		value = NumericGetDatum(amount);
 	Numeric		limit = int64_to_numeric(MONEY_LIMIT);
 
+	return DatumGetBool(DirectFunctionCall2(numeric_lt,
+											DirectFunctionCall1(numeric_abs, NumericGetDatum(amount)),
+											NumericGetDatum(limit)));
+}
+
+static bool
+money_is_usable(Numeric amount)
+{
 	if (numeric_is_nan(amount) || numeric_is_inf(amount))
 		return false;
-	if (DatumGetInt32(DirectFunctionCall1(numeric_min_scale, value)) > MAX_MONEY_DECIMALS)
+	if (DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(amount))) > MAX_MONEY_DECIMALS)
 		return false;
-	return DatumGetBool(DirectFunctionCall2(numeric_lt,
-											DirectFunctionCall1(numeric_abs, value),
-											NumericGetDatum(limit)));
+	return money_is_below_limit(amount);
 }
 
 static bool
@@ -272,6 +290,33 @@ check_money(FactsResult *result, FactColumn column, Numeric amount)
 					fact_columns[column].name,
 					DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(amount))),
 					MAX_MONEY_DECIMALS));
+	return false;
+}
+
+/* What is kept is the amount in the shop's currency. */
+static bool
+check_converted(FactsResult *result, FactColumn column, Numeric amount, Numeric exchange_rate)
+{
+	if (amount == NULL || exchange_rate == NULL)
+		return true;
+	amount = numeric_mul_opt_error(amount, exchange_rate, NULL);
+	if (money_is_below_limit(amount))
+		return true;
+	refuse(result, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+		   psprintf("%s is %s in the shop's currency: amounts are below 10^12",
+					fact_columns[column].name,
+					DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(amount)))));
+	return false;
+}
+
+static bool
+check_id(FactsResult *result, FactColumn column, const char *id)
+{
+	if (id == NULL || strlen(id) <= MAX_ID_BYTES)
+		return true;
+	refuse(result, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		   psprintf("%s has %zu bytes: at most %d are kept",
+					fact_columns[column].name, strlen(id), MAX_ID_BYTES));
 	return false;
 }
 
@@ -306,7 +351,9 @@ read_currency(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 		refuse(result, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "exchange_rate must be above zero");
 		return false;
 	}
-	return true;
+	return check_converted(result, FACT_TOTAL, facts->total, facts->exchange_rate) &&
+		check_converted(result, FACT_PAID, facts->paid, facts->exchange_rate) &&
+		check_converted(result, FACT_REFUNDED, facts->refunded, facts->exchange_rate);
 }
 
 static bool
@@ -335,6 +382,12 @@ read_money(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 		check_money(result, FACT_REFUNDED, facts->refunded);
 }
 
+bool
+facts_time_is_usable(TimestampTz at)
+{
+	return at >= FIRST_TIME && at < TIME_LIMIT;
+}
+
 static bool
 read_states(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 {
@@ -348,10 +401,12 @@ read_states(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 
 		(void) SPI_getbinval(tuple, SPI_tuptable->tupdesc, WRAPPED(FACT_STATE_AT + s), &isnull);
 		at = own_time(tuple, WRAPPED(FACT_STATE_AT + s));
-		if (!isnull && TIMESTAMP_NOT_FINITE(at))
+		if (!isnull && !facts_time_is_usable(at))
 		{
 			refuse(result, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
-				   psprintf("%s is infinite", fact_columns[FACT_STATE_AT + s].name));
+				   psprintf("%s is %s: times are within the years 1 to 9999",
+							fact_columns[FACT_STATE_AT + s].name,
+							TIMESTAMP_NOT_FINITE(at) ? "infinite" : "out of range"));
 			return false;
 		}
 
@@ -409,20 +464,17 @@ read_row(int32 shop_id, HeapTuple tuple, FactsResult *result)
 	if (facts->customer_id != NULL && facts->customer_id[0] == '\0')
 		facts->customer_id = NULL;
 
-	if (facts->customer_id != NULL && strlen(facts->customer_id) > MAX_ID_BYTES)
-	{
-		refuse(result, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-			   psprintf("customer has %zu bytes: at most %d are kept",
-						strlen(facts->customer_id), MAX_ID_BYTES));
+	facts->refund_of = own_text(tuple, WRAPPED(FACT_REFUND_OF));
+	if (!check_id(result, FACT_ORDER_ID, facts->order_id) ||
+		!check_id(result, FACT_CUSTOMER, facts->customer_id) ||
+		!check_id(result, FACT_REFUND_OF, facts->refund_of))
 		return;
-	}
 
 	if (!read_money(result, facts, tuple) ||
 		!read_currency(result, facts, tuple) ||
 		!read_states(result, facts, tuple))
 		return;
 
-	facts->refund_of = own_text(tuple, WRAPPED(FACT_REFUND_OF));
 	facts->channel = own_text(tuple, WRAPPED(FACT_CHANNEL));
 	facts->staff = own_text(tuple, WRAPPED(FACT_STAFF));
 	facts->referrer = own_text(tuple, WRAPPED(FACT_REFERRER));

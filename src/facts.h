@@ -37,6 +37,9 @@ typedef struct FactsColumns
 	Oid			type[N_FACT_COLUMNS];
 } FactsColumns;
 
+/* Whether a time lies within the years 1 to 9999, as all must. */
+extern bool facts_time_is_usable(TimestampTz at);
+
 /* All inside SPI, running as whoever is to run the shop's SQL. */
 extern void facts_describe(const char *facts, FactsColumns *columns);
 extern bool facts_maps_state(const FactsColumns *columns, OrderState state);

@@ -102,6 +102,6 @@ extern void key_set_add_marked(KeySet *set, Datum value, uint8 mark);
 extern void key_reader_begin(KeyReader *reader, Datum datum);
 extern bool key_reader_next(KeyReader *reader, Datum *value, uint8 *mark);
 extern void key_set_add_all(KeySet *set, KeyReader *reader);
-extern void key_set_refuse_size(int64 keys) pg_attribute_noreturn();
+extern void key_set_refuse_size(int64 keys);
 
 #endif							/* RETENTION_KEY_SET_H */

@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 static void
@@ -74,6 +75,9 @@ own_planner_begin(void)
 	set_for_now("enable_mergejoin", "off");
 	set_for_now("enable_bitmapscan", "off");
 	set_for_now("enable_material", "off");
+
+	/* What is switched off counts as dear, and what is dear would be compiled. */
+	set_for_now("jit", "off");
 	return guc_level;
 }
 
@@ -122,6 +126,21 @@ prepare_query(OwnQuery *query)
 	query->planned = false;
 }
 
+int
+own_execute_latest(SPIPlanPtr plan, Datum *args, const char *nulls)
+{
+	return SPI_execute_snapshot(plan, args, nulls, GetLatestSnapshot(), InvalidSnapshot,
+								false, true, 0);
+}
+
+static int
+execute_plan(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
+{
+	if (query->sees_latest)
+		return own_execute_latest(query->plan, args, nulls);
+	return SPI_execute_plan(query->plan, args, nulls, read_only, 0);
+}
+
 static uint64
 run_query(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 {
@@ -130,12 +149,12 @@ run_query(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 	prepare_query(query);
 
 	if (query->planned)
-		result = SPI_execute_plan(query->plan, args, nulls, read_only, 0);
+		result = execute_plan(query, args, nulls, read_only);
 	else
 	{
 		int			guc_level = own_planner_begin();
 
-		result = SPI_execute_plan(query->plan, args, nulls, read_only, 0);
+		result = execute_plan(query, args, nulls, read_only);
 		own_planner_end(guc_level);
 		query->planned = true;
 	}
@@ -229,6 +248,14 @@ own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
 	pfree(row_nulls);
 }
 
+Datum
+own_rows_array(OwnRows *rows)
+{
+	return PointerGetDatum(construct_array(rows->rows, rows->nrows,
+										   rows->tupdesc->tdtypeid,
+										   -1, false, TYPALIGN_DOUBLE));
+}
+
 /*
  * Run a statement whose only parameter is the array of the rows collected.
  */
@@ -240,9 +267,7 @@ own_rows_execute(OwnRows *rows, OwnQuery *query)
 	if (rows->nrows == 0)
 		return 0;
 
-	arg = PointerGetDatum(construct_array(rows->rows, rows->nrows,
-										  rows->tupdesc->tdtypeid,
-										  -1, false, TYPALIGN_DOUBLE));
+	arg = own_rows_array(rows);
 	return own_execute(query, &arg, NULL);
 }
 

@@ -25,6 +25,7 @@ typedef struct OwnQuery
 	const char *sql;
 	int			nargs;
 	const char *argtypes[OWN_QUERY_MAX_ARGS];
+	bool		sees_latest;	/* reads what is committed by now, under any isolation level */
 
 	/* private */
 	SPIPlanPtr	plan;
@@ -43,6 +44,12 @@ typedef struct OwnContext
 extern void own_begin(OwnContext *saved);
 extern void own_end(const OwnContext *saved);
 extern void own_set_time_zone(const char *time_zone);	/* until own_end() */
+
+/*
+ * Run a plan on what is committed by now or done by this transaction, also
+ * where REPEATABLE READ holds an older snapshot.
+ */
+extern int	own_execute_latest(SPIPlanPtr plan, Datum *args, const char *nulls);
 
 /* Runs inside SPI; returns the number of rows, which are in SPI_tuptable. */
 extern uint64 own_execute(OwnQuery *query, Datum *args, const char *nulls);
@@ -70,6 +77,7 @@ typedef struct OwnRows
 extern void own_rows_init(OwnRows *rows, const char *table);
 extern void own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
 						 Datum *values, bool *nulls);
+extern Datum own_rows_array(OwnRows *rows);	/* there must be some */
 extern uint64 own_rows_execute(OwnRows *rows, OwnQuery *query);
 
 /* Values of the current SPI result, with NULL told apart. */

@@ -213,7 +213,8 @@ points_request_lock(PointsRequest *request, PointsResult *result)
 	if (request->other.customer_id != NULL)
 		keys[nkeys++] = request->other;
 	nkeys = customer_keys_sort(keys, nkeys);
-	request->customers = customers_lock_known(keys, nkeys);
+	if (nkeys == 1)
+		request->customers = customers_lock_known(&keys[0]);
 	if (request->customers == NULL)
 	{
 		for (int i = 0; i < nkeys; i++)

@@ -40,14 +40,14 @@ static OwnQuery read_orders = {
 	" LEFT JOIN retention.purchase p ON p.source_id = $1 AND p.order_id = k.order_id"
 	" LEFT JOIN retention.sync_error e ON e.source_id = $1 AND e.order_id = k.order_id"
 	" ORDER BY k.position",
-	2, {"int4", "text[]"}
+	2, {"int4", "text[]"}, true
 };
 
 static OwnQuery read_of_customer = {
 	"SELECT p.order_id, " READ_PURCHASE
 	" FROM retention.purchase p"
 	" WHERE p.shop_id = $2 AND p.customer_id = $3 AND p.source_id = $1",
-	3, {"int4", "int4", "text"}
+	3, {"int4", "int4", "text"}, true
 };
 
 static OwnQuery insert_purchases = {
@@ -78,6 +78,20 @@ static OwnQuery delete_purchases = {
 	2, {"int4", "text[]"}
 };
 
+/* Nobody's: no order is recorded so. */
+static OwnQuery insert_placeholders = {
+	"INSERT INTO retention.purchase (source_id, order_id, shop_id, customer_id, total, paid, refunded)"
+	" SELECT $1, k.order_id, 0, '', 0, 0, 0"
+	" FROM unnest($2) AS k (order_id)"
+	" ON CONFLICT DO NOTHING",
+	2, {"int4", "text[]"}
+};
+
+static OwnQuery delete_placeholders = {
+	"DELETE FROM retention.purchase WHERE source_id = $1 AND order_id = ANY ($2) AND customer_id = ''",
+	2, {"int4", "text[]"}
+};
+
 static OwnQuery sum_refund_orders = {
 	"SELECT coalesce(sum(-r.paid), 0)"
 	" FROM unnest($2) WITH ORDINALITY AS k (order_id, position)"
@@ -85,7 +99,7 @@ static OwnQuery sum_refund_orders = {
 	" ON r.source_id = $1 AND r.refund_of = k.order_id AND r.is_refund AND r.paid_at IS NOT NULL"
 	" GROUP BY k.position"
 	" ORDER BY k.position",
-	2, {"int4", "text[]"}
+	2, {"int4", "text[]"}, true
 };
 
 /* Placed, and neither paid nor closed. */
@@ -122,7 +136,7 @@ purchase_net(const Purchase *purchase)
 
 /*
  * An order is a purchase once it is paid and as long as it is not wholly
- * refunded; a free order that was never refunded is one too.
+ * refunded; a free order is one too, until it is closed.
  */
 void
 purchase_set_value(Purchase *purchase)
@@ -132,7 +146,7 @@ purchase_set_value(Purchase *purchase)
 	purchase->value = NULL;
 	if (purchase->is_refund || purchase->state_at[ORDER_PAID] == NO_TIME)
 		return;
-	if (is_positive(refunded) &&
+	if ((is_positive(refunded) || purchase->state_at[ORDER_CLOSED] != NO_TIME) &&
 		DatumGetBool(DirectFunctionCall2(numeric_ge, NumericGetDatum(refunded),
 										 NumericGetDatum(purchase->paid))))
 		return;
@@ -349,6 +363,16 @@ purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 	return own_rows_execute(&rows, query);
 }
 
+static void
+check_written(uint64 written, int n)
+{
+	if (written != (uint64) n)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: an order was recorded by another transaction meanwhile"),
+				 errhint("Try the transaction again.")));
+}
+
 /*
  * The key is what two sessions meet at that see one new order with different
  * customers, and so hold no lock in common.
@@ -356,17 +380,13 @@ purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 void
 purchases_insert(int32 source_id, Purchase **purchases, int n)
 {
-	if (purchases_write(source_id, purchases, n, &insert_purchases) != (uint64) n)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access: an order was recorded by another transaction meanwhile"),
-				 errhint("Try the transaction again.")));
+	check_written(purchases_write(source_id, purchases, n, &insert_purchases), n);
 }
 
 void
 purchases_update(int32 source_id, Purchase **purchases, int n)
 {
-	purchases_write(source_id, purchases, n, &update_purchases);
+	check_written(purchases_write(source_id, purchases, n, &update_purchases), n);
 }
 
 void
@@ -378,7 +398,25 @@ purchases_delete(int32 source_id, char **order_ids, int n)
 		return;
 	args[0] = Int32GetDatum(source_id);
 	args[1] = own_text_array(order_ids, n);
-	own_execute(&delete_purchases, args, NULL);
+	check_written(own_execute(&delete_purchases, args, NULL), n);
+}
+
+/*
+ * Until this transaction ends, let others who would record these orders wait;
+ * wait for those who have.  A row put in and taken away again does that, and
+ * leaves nothing behind.
+ */
+void
+purchases_hold(int32 source_id, char **order_ids, int n)
+{
+	Datum		args[2];
+
+	if (n == 0)
+		return;
+	args[0] = Int32GetDatum(source_id);
+	args[1] = own_text_array(order_ids, n);
+	own_execute(&insert_placeholders, args, NULL);
+	own_execute(&delete_placeholders, args, NULL);
 }
 
 void

@@ -23,6 +23,9 @@ typedef enum OrderState
 
 #define N_ORDER_STATES 6
 
+/* Ids of orders and customers are kept in indexes, whose entries have a limit. */
+#define MAX_ID_BYTES 1000
+
 /* What a shop may say of an order's state. */
 typedef enum StateKnown
 {
@@ -99,6 +102,7 @@ extern int	purchases_read_of_customer(int32 source_id, int32 shop_id, const char
 									   Purchase ***purchases);
 extern void purchases_insert(int32 source_id, Purchase **purchases, int n);
 extern void purchases_update(int32 source_id, Purchase **purchases, int n);
+extern void purchases_hold(int32 source_id, char **order_ids, int n);
 extern void purchases_delete(int32 source_id, char **order_ids, int n);
 
 /* Sums of what negative orders give back for the orders they name. */

@@ -34,6 +34,8 @@ static OwnQuery clear_marks = {
 static OwnQuery recorded_orders = {
 	"SELECT order_id FROM retention.purchase WHERE source_id = $1"
 	" UNION"
+	" SELECT reference FROM retention.feedback WHERE feedback_source_id = $1"
+	" UNION"
 	" SELECT order_id FROM retention.sync_error WHERE source_id = $1 AND order_id <> '*'",
 	1, {"int4"}
 };
@@ -106,12 +108,19 @@ settle(int32 source_id)
 }
 
 void
-resync_recorded(Source *source, SyncCounts *counts)
+resync_recorded(Source *source, char **more_ids, int nmore, SyncCounts *counts)
 {
 	int32		source_id = source->sync.source_id;
 	int			norders;
 	char	  **order_ids = orders_of(&recorded_orders, source_id, &norders);
 
+	/* In one call, so that all customers are locked in one order. */
+	if (nmore > 0)
+	{
+		order_ids = (char **) repalloc_huge(order_ids, (norders + nmore) * sizeof(char *));
+		memcpy(order_ids + norders, more_ids, nmore * sizeof(char *));
+		norders += nmore;
+	}
 	source_sync(source, order_ids, norders, counts);
 	settle(source_id);
 }
@@ -130,9 +139,10 @@ list_facts(Source *source, void *arg)
 	ListedOrders *listed = (ListedOrders *) arg;
 
 	source_prepare_facts(source, NULL);
-	if (SPI_execute(psprintf("SELECT f.order_id::pg_catalog.text FROM (%s\n) AS f"
-							 " WHERE f.order_id IS NOT NULL", source->facts), false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not list the orders of source \"%s\"", source->sync.name);
+	if (SPI_execute(psprintf("SELECT f.%1$s::pg_catalog.text FROM (%2$s\n) AS f"
+							 " WHERE f.%1$s IS NOT NULL", source_key_column(source), source->facts),
+					false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not list the rows of source \"%s\"", source->sync.name);
 
 	listed->norders = (int) SPI_processed;
 	listed->order_ids = (char **) MemoryContextAllocHuge(listed->context,
@@ -155,8 +165,7 @@ resync_everything(int32 source_id, SyncCounts *counts)
 	SPI_finish();
 	own_end(&saved);
 
-	source_sync(source_find(source_id), listed.order_ids, listed.norders, counts);
-	resync_recorded(source_find(source_id), counts);
+	resync_recorded(source_find(source_id), listed.order_ids, listed.norders, counts);
 }
 
 /*
@@ -175,8 +184,9 @@ resync(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source must not be null"),
-				 errhint("SELECT name FROM retention.source shows the sources there are.")));
+				 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	source = source_find_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	source_check_synced(source);
 
 	if (!PG_ARGISNULL(1))
 	{

@@ -11,7 +11,7 @@
 
 extern void resync_mark_truncated(int32 source_id);
 
-/* All recorded orders of the source, which settles a TRUNCATE. */
-extern void resync_recorded(Source *source, SyncCounts *counts);
+/* All recorded orders of the source and those named, which settles a TRUNCATE. */
+extern void resync_recorded(Source *source, char **more_ids, int nmore, SyncCounts *counts);
 
 #endif							/* RETENTION_RESYNC_H */

@@ -1,6 +1,6 @@
 /*
  * source.c
- *		Attached sources: their settings, and reading an order's facts.
+ *		Attached sources: their settings, and reading their facts.
  *
  * A source's facts query is SQL text that the shop owns; it is planned when it
  * is used, so that the shop's own DDL never meets a dependency of ours.  It
@@ -9,22 +9,29 @@
  */
 #include "source.h"
 
+#include <ctype.h>
+
 #include "compat.h"
 #include "facts.h"
 #include "own_query.h"
+#include "profile.h"
 #include "retention.h"
+#include "review.h"
 #include "settings.h"
 #include "shop.h"
+#include "stored_facts.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -32,6 +39,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 static CacheWatch source_watch = {.table = "source"};
@@ -50,6 +58,20 @@ static OwnQuery remember_untraced = {
 };
 
 static void read_facts(SyncSource *sync, char **order_ids, int norders, FactsResult *results);
+
+/* Names of the kinds as in retention.source, what a row is, and its key. */
+static const struct
+{
+	const char *name;
+	const char *noun;
+	const char *key_column;
+}			source_kinds[] = {
+	[SOURCE_ORDERS] = {"orders", "order", "order_id"},
+	[SOURCE_CUSTOMERS] = {"customers", "customer", "customer"},
+	[SOURCE_REVIEWS] = {"reviews", "review", "review_id"},
+	[SOURCE_LINES] = {"lines", "order", "order_id"},
+	[SOURCE_EVENTS] = {"events", "customer", "customer"},
+};
 
 /* ----------
  * The cache of sources and watches
@@ -106,10 +128,23 @@ plain_column(Oid relid, const char *expression)
 	return pstrdup(name);
 }
 
+static SourceKind
+read_kind(const char *name)
+{
+	for (int kind = 0; kind < (int) lengthof(source_kinds); kind++)
+	{
+		if (strcmp(source_kinds[kind].name, name) == 0)
+			return (SourceKind) kind;
+	}
+	elog(ERROR, "unknown kind of source: \"%s\"", name);
+	return SOURCE_ORDERS;		/* keep compiler quiet */
+}
+
 static Source *
 read_source(SettingsScan *settings)
 {
 	Source	   *source = (Source *) palloc0(sizeof(Source));
+	Datum		value;
 	bool		isnull;
 
 	source->sync.source_id = DatumGetInt32(settings_get(settings, "source_id", &isnull));
@@ -120,6 +155,10 @@ read_source(SettingsScan *settings)
 	source->sync.read_facts = read_facts;
 	source->sync.shop_id = DatumGetInt32(settings_get(settings, "shop_id", &isnull));
 	source->facts = settings_get_text(settings, "facts");
+	source->kind = read_kind(settings_get_text(settings, "kind"));
+	source->orders_source_id = DatumGetInt32(settings_get(settings, "orders_source_id", &isnull));
+	value = settings_get(settings, "relation", &isnull);
+	source->facts_relid = isnull ? InvalidOid : DatumGetObjectId(value);
 	(void) settings_get(settings, "truncated_at", &isnull);
 	source->truncated = !isnull;
 	return source;
@@ -234,6 +273,7 @@ source_find_by_name(const char *name)
 {
 	ListCell   *lc;
 	Oid			relid = InvalidOid;
+	Source	   *found = NULL;	/* of several the orders */
 	List	   *names;
 
 	ensure_loaded();
@@ -252,13 +292,16 @@ source_find_by_name(const char *name)
 	{
 		Source	   *source = (Source *) lfirst(lc);
 
-		if (OidIsValid(relid) && source->facts_relid == relid)
-			return source;
+		if (OidIsValid(relid) && source->facts_relid == relid &&
+			(found == NULL || source->kind < found->kind))
+			found = source;
 	}
+	if (found != NULL)
+		return found;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("source \"%s\" is not attached", name),
-			 errhint("SELECT name FROM retention.source shows the sources there are.")));
+			 errhint("SELECT name FROM retention.source WHERE detached_at IS NULL shows the sources there are.")));
 	return NULL;				/* keep compiler quiet */
 }
 
@@ -277,6 +320,45 @@ watch_find(int32 watch_id)
 			return watch;
 	}
 	return NULL;
+}
+
+int
+source_list(SourceKind kind, int32 shop_id, int32 **source_ids)
+{
+	ListCell   *lc;
+	int			n = 0;
+
+	ensure_loaded();
+	*source_ids = (int32 *) palloc(Max(list_length(sources), 1) * sizeof(int32));
+	foreach(lc, sources)
+	{
+		Source	   *source = (Source *) lfirst(lc);
+
+		if (source->kind == kind && source->sync.shop_id == shop_id)
+			(*source_ids)[n++] = source->sync.source_id;
+	}
+	return n;
+}
+
+void
+source_check_synced(const Source *source)
+{
+	if (source->kind >= N_SYNCED_KINDS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("source \"%s\" is read where it is: there is nothing to sync", source->sync.name)));
+}
+
+const char *
+source_noun(const Source *source)
+{
+	return source_kinds[source->kind].noun;
+}
+
+const char *
+source_key_column(const Source *source)
+{
+	return source_kinds[source->kind].key_column;
 }
 
 MemoryContext
@@ -306,7 +388,9 @@ facts_owner(Source *source)
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the first watched table of source \"%s\" does not exist any more", source->sync.name),
+				 errmsg(source->kind < N_SYNCED_KINDS ?
+						"the first watched table of source \"%s\" does not exist any more" :
+						"the table of source \"%s\" does not exist any more", source->sync.name),
 				 errhint("SELECT retention.detach(%s) and attach it anew.",
 						 quote_literal_cstr(source->sync.name))));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
@@ -432,36 +516,64 @@ source_run_guarded(Source *source, GuardedWork work, void *arg)
  * ----------
  */
 
-typedef struct ReadFacts
+static Oid
+operator_namespace(Oid operator)
 {
-	char	  **order_ids;
-	int			norders;
-	FactsResult *results;
-} ReadFacts;
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Oid			namespace;
 
-void
-source_prepare_facts(Source *source, void *arg)
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	namespace = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace;
+	ReleaseSysCache(tuple);
+	return namespace;
+}
+
+/* The facts query with its columns in their known order and types. */
+static char *
+wrap_facts(Source *source)
 {
-	char	   *wrapped;
-	Oid			array_type;
-	SPIPlanPtr	plan_one;
-	SPIPlanPtr	plan_many;
 	FactsColumns columns;
 
-	if (source->plan_one != NULL)
-		return;
+	if (source->kind != SOURCE_ORDERS)
+	{
+		Oid			types[MAX_STORED_COLUMNS];
+		char	   *wrapped = stored_facts_wrap(source, types);
+
+		source->id_type = types[0];
+		return wrapped;
+	}
 
 	facts_describe(source->facts, &columns);
 	source->id_type = columns.type[FACT_ORDER_ID];
 	source->sync.maps_completed = facts_maps_state(&columns, ORDER_COMPLETED);
 	source->sync.maps_refund_of = columns.type[FACT_REFUND_OF] != InvalidOid;
-	array_type = get_array_type(source->id_type);
+	return facts_wrap(source->facts, &columns);
+}
 
-	/* In the id's own type: a cast in the filter would hide its index. */
-	wrapped = facts_wrap(source->facts, &columns);
-	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.order_id OPERATOR(pg_catalog.=) $1", wrapped),
+void
+source_prepare_facts(Source *source, void *arg)
+{
+	char	   *wrapped;
+	const char *key = source_key_column(source);
+	Oid			array_type;
+	Oid			equals;
+	char	   *equals_name;
+	SPIPlanPtr	plan_one;
+	SPIPlanPtr	plan_many;
+
+	if (source->plan_one != NULL)
+		return;
+
+	/* By the id type's own equality: a cast in the filter would hide its index. */
+	wrapped = wrap_facts(source);
+	array_type = get_array_type(source->id_type);
+	equals = lookup_type_cache(source->id_type, TYPECACHE_EQ_OPR)->eq_opr;
+	equals_name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator_namespace(equals))),
+						   get_opname(equals));
+	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s $1", wrapped, key, equals_name),
 								  1, &source->id_type, CURSOR_OPT_GENERIC_PLAN);
-	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.order_id OPERATOR(pg_catalog.=) ANY ($1)", wrapped),
+	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s ANY ($1)", wrapped, key, equals_name),
 								   1, &array_type, CURSOR_OPT_GENERIC_PLAN);
 	if (plan_one == NULL || plan_many == NULL)
 		elog(ERROR, "could not prepare the facts of source \"%s\": %s", source->sync.name,
@@ -471,6 +583,17 @@ source_prepare_facts(Source *source, void *arg)
 	source->plan_one = plan_one;
 	source->plan_many = plan_many;
 	source->planned = false;
+}
+
+char *
+source_list_query(Source *source)
+{
+	FactsColumns columns;
+
+	if (source->kind != SOURCE_ORDERS)
+		return stored_facts_list_query(source);
+	facts_describe(source->facts, &columns);
+	return facts_list_query(source->facts, &columns);
 }
 
 static Datum
@@ -483,39 +606,95 @@ id_datum(Source *source, char *order_id)
 	return OidInputFunctionCall(input, order_id, ioparam, -1);
 }
 
+/*
+ * Whether a text can be a key of the facts; where only its input function knows,
+ * true.
+ */
+bool
+source_may_have_key(Source *source, const char *key)
+{
+	const char *p = key;
+	int			digits = 0;
+
+	switch (source->id_type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			{
+				int64		limit = source->id_type == INT2OID ? PG_INT16_MAX :
+					source->id_type == INT4OID ? PG_INT32_MAX : PG_INT64_MAX;
+				int64		value;
+
+				if (*p == '-')
+					p++;
+				if (*p == '\0' || strspn(p, "0123456789") != strlen(p))
+					return false;
+				errno = 0;
+				value = strtoll(key, NULL, 10);
+				return errno == 0 && value <= limit && value >= -limit - 1;
+			}
+		case UUIDOID:
+			for (; *p != '\0'; p++)
+			{
+				if (isxdigit((unsigned char) *p))
+					digits++;
+				else if (*p != '-')
+					return false;
+			}
+			return digits == 32;
+		default:
+			return true;
+	}
+}
+
+Datum
+source_key_array(Source *source, char **keys, int nkeys)
+{
+	Datum	   *ids = (Datum *) palloc(Max(nkeys, 1) * sizeof(Datum));
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	for (int i = 0; i < nkeys; i++)
+		ids[i] = id_datum(source, keys[i]);
+	get_typlenbyvalalign(source->id_type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_array(ids, nkeys, source->id_type,
+										   typlen, typbyval, typalign));
+}
+
+typedef struct ReadKeys
+{
+	char	  **keys;
+	int			nkeys;
+	int			first;			/* number of the first key among all */
+	SourceRead *read;
+} ReadKeys;
+
 static void
 run_facts(Source *source, void *arg)
 {
-	ReadFacts  *read = (ReadFacts *) arg;
+	ReadKeys   *read = (ReadKeys *) arg;
 	SPIPlanPtr	plan;
 	Datum		param;
 	int			guc_level = 0;
 	int			result;
 
 	source_prepare_facts(source, NULL);
-	if (read->norders == 1)
+	if (read->nkeys == 1)
 	{
 		plan = source->plan_one;
-		param = id_datum(source, read->order_ids[0]);
+		param = id_datum(source, read->keys[0]);
 	}
 	else
 	{
-		Datum	   *ids = (Datum *) palloc(read->norders * sizeof(Datum));
-		int16		typlen;
-		bool		typbyval;
-		char		typalign;
-
-		for (int i = 0; i < read->norders; i++)
-			ids[i] = id_datum(source, read->order_ids[i]);
-		get_typlenbyvalalign(source->id_type, &typlen, &typbyval, &typalign);
 		plan = source->plan_many;
-		param = PointerGetDatum(construct_array(ids, read->norders, source->id_type,
-												typlen, typbyval, typalign));
+		param = source_key_array(source, read->keys, read->nkeys);
 	}
 
 	if (!source->planned)
 		guc_level = own_planner_begin();
-	result = SPI_execute_plan(plan, &param, NULL, false, 0);
+	result = own_execute_latest(plan, &param, NULL);
 	if (!source->planned)
 	{
 		own_planner_end(guc_level);
@@ -525,12 +704,47 @@ run_facts(Source *source, void *arg)
 		elog(ERROR, "facts query of source \"%s\" failed: %s", source->sync.name,
 			 SPI_result_code_string(result));
 
-	facts_from_result(source->sync.shop_id, read->order_ids, read->norders, read->results);
+	read->read->take(source, read->keys, read->nkeys, read->read->results, read->first);
+}
+
+void
+source_read(Source *source, char **keys, int nkeys, SourceRead *read)
+{
+	ReadKeys	all = {keys, nkeys, 0, read};
+	ErrorData  *error = source_run_guarded(source, run_facts, &all);
+
+	/* The shop's tables may have changed under the plan: make a new one. */
+	if (error != NULL)
+	{
+		forget_plans(source);
+		error = source_run_guarded(source, run_facts, &all);
+	}
+	if (error == NULL)
+		return;
+
+	/* One bad row must not keep the others back. */
+	for (int i = 0; i < nkeys; i++)
+	{
+		ReadKeys	one = {&keys[i], 1, i, read};
+
+		if (nkeys > 1)
+			error = source_run_guarded(source, run_facts, &one);
+		if (error != NULL)
+			read->fail(read->results, i, error);
+	}
 }
 
 static void
-fail_order(FactsResult *result, const ErrorData *error)
+take_orders(Source *source, char **keys, int nkeys, void *results, int i)
 {
+	facts_from_result(source->sync.shop_id, keys, nkeys, (FactsResult *) results + i);
+}
+
+static void
+fail_order(void *results, int i, const ErrorData *error)
+{
+	FactsResult *result = (FactsResult *) results + i;
+
 	memset(result, 0, sizeof(FactsResult));
 	result->status = FACTS_FAILED;
 	strlcpy(result->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(result->sqlstate));
@@ -540,29 +754,9 @@ fail_order(FactsResult *result, const ErrorData *error)
 static void
 read_facts(SyncSource *sync, char **order_ids, int norders, FactsResult *results)
 {
-	Source	   *source = (Source *) sync;
-	ReadFacts	read = {order_ids, norders, results};
-	ErrorData  *error = source_run_guarded(source, run_facts, &read);
+	SourceRead	read = {take_orders, fail_order, results};
 
-	/* The shop's tables may have changed under the plan: make a new one. */
-	if (error != NULL)
-	{
-		forget_plans(source);
-		error = source_run_guarded(source, run_facts, &read);
-	}
-	if (error == NULL)
-		return;
-
-	/* One bad order must not keep the others back. */
-	for (int i = 0; i < norders; i++)
-	{
-		ReadFacts	one = {&order_ids[i], 1, &results[i]};
-
-		if (norders > 1)
-			error = source_run_guarded(source, run_facts, &one);
-		if (error != NULL)
-			fail_order(&results[i], error);
-	}
+	source_read((Source *) sync, order_ids, norders, &read);
 }
 
 /* ----------
@@ -585,25 +779,27 @@ static void
 spell_ids(Source *source, void *arg)
 {
 	SpellIds   *ids = (SpellIds *) arg;
+	CoercionPathType path;
+	Oid			cast;
 	Oid			output;
 	bool		is_varlena;
 
 	source_prepare_facts(source, NULL);
 	if (source->id_type == TEXTOID || source->id_type == VARCHAROID)
 		return;
+
+	/* The cast to text is what the query uses; it may differ from the output. */
+	path = find_coercion_pathway(TEXTOID, getBaseType(source->id_type), COERCION_EXPLICIT, &cast);
 	getTypeOutputInfo(source->id_type, &output, &is_varlena);
 	for (int i = 0; i < ids->norders; i++)
 	{
-		char	   *spelled = OidOutputFunctionCall(output, id_datum(source, ids->order_ids[i]));
+		Datum		id = id_datum(source, ids->order_ids[i]);
+		char	   *spelled;
 
-		/* As the cast to text does, and the output function does not. */
-		if (source->id_type == BPCHAROID)
-		{
-			int			len = strlen(spelled);
-
-			while (len > 0 && spelled[len - 1] == ' ')
-				spelled[--len] = '\0';
-		}
+		if (path == COERCION_PATH_FUNC)
+			spelled = TextDatumGetCString(OidFunctionCall1(cast, id));
+		else
+			spelled = OidOutputFunctionCall(output, id);
 		ids->order_ids[i] = MemoryContextStrdup(ids->context, spelled);
 	}
 }
@@ -647,7 +843,7 @@ compare_ids(const void *a, const void *b)
 }
 
 /*
- * Bring the orders named up to date, each once.
+ * Bring the orders, customers or reviews named up to date, each once.
  */
 void
 source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts)
@@ -681,7 +877,12 @@ source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts)
 		if (n == 0 || strcmp(ids.order_ids[n - 1], ids.order_ids[i]) != 0)
 			ids.order_ids[n++] = ids.order_ids[i];
 	}
-	sync_orders(&source->sync, ids.order_ids, n, counts);
+	if (source->kind == SOURCE_ORDERS)
+		sync_orders(&source->sync, ids.order_ids, n, counts);
+	else if (source->kind == SOURCE_CUSTOMERS)
+		profiles_sync(source, ids.order_ids, n, counts);
+	else if (source->kind == SOURCE_REVIEWS)
+		reviews_sync(source, ids.order_ids, n, counts);
 	own_end(&saved);
 }
 
@@ -706,8 +907,8 @@ source_remember_untraced(Source *source, ErrorData *error)
 
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
-			 errmsg("a change could not be traced to orders of source \"%s\": %s",
-					source->sync.name, error->message ? error->message : "unknown error"),
+			 errmsg("a change could not be traced to %ss of source \"%s\": %s",
+					source_noun(source), source->sync.name, error->message ? error->message : "unknown error"),
 			 errdetail("What was written to the shop's tables stands; the source is marked in retention.sync_error."),
 			 errhint("Mend the watch, then: SELECT retention.resync(%s).",
 					 quote_literal_cstr(source->sync.name))));

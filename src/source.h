@@ -30,14 +30,28 @@ typedef struct Watch
 	List	   *paths;			/* of WatchPath, one for each partition */
 } Watch;
 
+/* What a source is of; those from SOURCE_LINES on are read where they are. */
+typedef enum SourceKind
+{
+	SOURCE_ORDERS,
+	SOURCE_CUSTOMERS,
+	SOURCE_REVIEWS,
+	SOURCE_LINES,
+	SOURCE_EVENTS
+} SourceKind;
+
+#define N_SYNCED_KINDS SOURCE_LINES
+
 typedef struct Source
 {
 	SyncSource	sync;			/* must be first */
+	SourceKind	kind;
+	int32		orders_source_id;	/* of reviews and lines: what they are about */
 	char	   *facts;
 	bool		truncated;
 	Oid			facts_relid;	/* first watched table: its owner runs the facts */
 
-	/* private to source.c */
+	/* private to source.c, made by source_prepare_facts() */
 	SPIPlanPtr	plan_one;
 	SPIPlanPtr	plan_many;
 	Oid			id_type;
@@ -48,6 +62,16 @@ typedef struct Source
 extern Source *source_find(int32 source_id);
 extern Source *source_find_by_name(const char *name);
 extern Watch *watch_find(int32 watch_id);
+
+/* The attached sources of a kind and a shop, by their numbers. */
+extern int	source_list(SourceKind kind, int32 shop_id, int32 **source_ids);
+
+/* An error when the source is of a kind that is not synced. */
+extern void source_check_synced(const Source *source);
+
+/* What a row of the facts is, for messages, and the column that tells which. */
+extern const char *source_noun(const Source *source);
+extern const char *source_key_column(const Source *source);
 
 /* The plan from rows of a relation to order ids; through source_run(). */
 extern SPIPlanPtr watch_path_plan(Watch *watch, Oid relid);
@@ -63,7 +87,29 @@ extern ErrorData *source_run_guarded(Source *source, GuardedWork work, void *arg
 /* Plans the facts query; to be called through source_run(). */
 extern void source_prepare_facts(Source *source, void *arg);
 
-/* Bring the orders named up to date. */
+/* SELECT of the keys of all its rows, each with the customer where that may be NULL. */
+extern char *source_list_query(Source *source);
+
+/*
+ * Reading the facts of the keys named.  take() finds the rows of keys in the
+ * current SPI result, the first of them being the i-th of all; fail() is told
+ * of a key that could not be read.
+ */
+typedef struct SourceRead
+{
+	void		(*take) (Source *source, char **keys, int nkeys, void *results, int i);
+	void		(*fail) (void *results, int i, const ErrorData *error);
+	void	   *results;
+} SourceRead;
+
+extern void source_read(Source *source, char **keys, int nkeys, SourceRead *read);
+
+extern bool source_may_have_key(Source *source, const char *key);
+
+/* The keys as an array of their own type, for a plan of the facts. */
+extern Datum source_key_array(Source *source, char **keys, int nkeys);
+
+/* Bring the orders, customers or reviews named up to date. */
 extern void source_sync(Source *source, char **order_ids, int norders, SyncCounts *counts);
 
 /* Remember that a change could not be traced to its orders. */

@@ -12,7 +12,13 @@
  * concerned (the recorded owner and the one the facts name) in the order of
  * their keys, and if any transaction has ended since the facts were read, it
  * reads them again.  The second of two such transactions waits for the first
- * and then sees the sum of both.
+ * and then sees the sum of both.  An order that has no customer yet is held by
+ * its own key.
+ *
+ * Facts and records are read as of now under REPEATABLE READ too: what is
+ * recorded must follow from the shop's tables as they will stand, not as they
+ * stood.  What such a transaction has to change and another changed after its
+ * snapshot gives a serialization failure, as everywhere.
  */
 #include "sync.h"
 
@@ -23,9 +29,11 @@
 #include "points_rule.h"
 #include "retention.h"
 #include "shop.h"
+#include "sync_error.h"
 #include "tier_life.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -36,7 +44,7 @@
 #include "utils/timestamp.h"
 
 /* Orders done by one round of statements. */
-#define SYNC_BATCH 1000
+#define SYNC_BATCH 10000
 
 /* An order on its way from what was recorded to what is to be. */
 typedef struct SyncItem
@@ -44,37 +52,44 @@ typedef struct SyncItem
 	char	   *order_id;
 	FactsResult facts;
 	bool		had_error;
+	bool		held;			/* nobody else can record it until this transaction ends */
 	Purchase   *before;			/* as it was recorded; NULL: it was not */
 	Purchase   *after;			/* as it is to be; NULL: not at all */
 	Purchase   *recorded;		/* as it stands in the table by now */
 } SyncItem;
 
+/* The orders of a batch, to tell quickly whether it has one. */
+typedef struct ItemName
+{
+	char	   *order_id;
+	char		status;			/* simplehash's own */
+} ItemName;
+
+#define SH_PREFIX item_names
+#define SH_ELEMENT_TYPE ItemName
+#define SH_KEY_TYPE char *
+#define SH_KEY order_id
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key), strlen(key))
+#define SH_EQUAL(tb, a, b) (strcmp(a, b) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 typedef struct SyncBatch
 {
 	SyncSource *source;
 	TimestampTz now;
+	TimestampTz first_seen_at;	/* of states undated in an order not recorded */
 	uint64		completions;	/* transactions ended when the facts were read */
 	SyncItem   *items;
 	int			nitems;
 	int			capacity;
+	item_names_hash *names;		/* NULL until asked for */
 	CustomerSet *customers;
 	Ledger		ledger;
 	Care		care;
 } SyncBatch;
-
-static OwnQuery write_errors = {
-	"INSERT INTO retention.sync_error AS e (source_id, order_id, sqlstate, message)"
-	" SELECT $1, u.* FROM unnest($2, $3, $4) AS u (order_id, sqlstate, message)"
-	" ON CONFLICT (source_id, order_id) DO UPDATE"
-	" SET sqlstate = EXCLUDED.sqlstate, message = EXCLUDED.message,"
-	" last_failed_at = EXCLUDED.last_failed_at, attempts = e.attempts + 1",
-	4, {"int4", "text[]", "text[]", "text[]"}
-};
-
-static OwnQuery clear_errors = {
-	"DELETE FROM retention.sync_error WHERE source_id = $1 AND order_id = ANY ($2)",
-	2, {"int4", "text[]"}
-};
 
 /* ----------
  * Reading
@@ -94,24 +109,33 @@ add_item(SyncBatch *batch, char *order_id)
 	item = &batch->items[batch->nitems++];
 	memset(item, 0, sizeof(SyncItem));
 	item->order_id = order_id;
+	if (batch->names != NULL)
+	{
+		bool		found;
+
+		(void) item_names_insert(batch->names, order_id, &found);
+	}
 	return item;
 }
 
 static bool
-has_item(SyncBatch *batch, const char *order_id)
+has_item(SyncBatch *batch, char *order_id)
 {
-	for (int i = 0; i < batch->nitems; i++)
+	bool		found;
+
+	if (batch->names == NULL)
 	{
-		if (strcmp(batch->items[i].order_id, order_id) == 0)
-			return true;
+		batch->names = item_names_create(CurrentMemoryContext, batch->nitems, NULL);
+		for (int i = 0; i < batch->nitems; i++)
+			(void) item_names_insert(batch->names, batch->items[i].order_id, &found);
 	}
-	return false;
+	return item_names_lookup(batch->names, order_id) != NULL;
 }
 
 static uint64
 transactions_completed(void)
 {
-	return GetTransactionSnapshot()->snapXactCompletionCount;
+	return GetLatestSnapshot()->snapXactCompletionCount;
 }
 
 /* Read facts and records of the items from `first` on. */
@@ -218,6 +242,45 @@ check_still_locked(SyncBatch *batch, CustomerKey *keys, int nkeys)
 	}
 }
 
+/* Whether facts, as they are, call for no record. */
+static bool
+is_unrecordable(const FactsResult *result)
+{
+	const OrderFacts *facts = result->facts;
+
+	if (result->status != FACTS_FOUND)
+		return result->status == FACTS_ABSENT;
+
+	/* Nobody's, or a shopping cart that shares the order table. */
+	return facts->customer_id == NULL ||
+		(facts->state[ORDER_PLACED] == STATE_NOT_REACHED &&
+		 facts->state[ORDER_PAID] != STATE_REACHED);
+}
+
+/*
+ * Hold the orders that are not recorded and will not be: two sessions that see
+ * such an order with different customers, or one with none, lock no customer
+ * in common.  Returns whether there are any not held before.
+ */
+static bool
+hold_unrecorded(SyncBatch *batch)
+{
+	char	  **order_ids = (char **) palloc(Max(batch->nitems, 1) * sizeof(char *));
+	int			n = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->held || item->before != NULL || !is_unrecordable(&item->facts))
+			continue;
+		order_ids[n++] = item->order_id;
+		item->held = true;
+	}
+	purchases_hold(batch->source->source_id, order_ids, n);
+	return n > 0;
+}
+
 /*
  * Lock the customers, and make sure that what was read is what is.
  */
@@ -228,13 +291,17 @@ lock_batch(SyncBatch *batch, int nnamed)
 	int			nkeys = collect_customers(batch, &keys);
 
 	batch->customers = customers_lock(keys, nkeys);
+	(void) hold_unrecorded(batch);
 
-	if (transactions_completed() != batch->completions)
+	while (transactions_completed() != batch->completions)
 	{
 		batch->nitems = nnamed;
+		batch->names = NULL;
 		read_batch(batch);
 		nkeys = collect_customers(batch, &keys);
 		check_still_locked(batch, keys, nkeys);
+		if (!hold_unrecorded(batch))
+			break;
 	}
 }
 
@@ -270,10 +337,25 @@ convert(Numeric amount, const OrderFacts *facts)
 											   Int32GetDatum(Max(decimals, 2))));
 }
 
+/*
+ * What an order from before the attachment does not date happened then: dated
+ * by the backfill it would earn points and call for messages as if new.
+ */
+static TimestampTz
+before_attachment(const SyncSource *source)
+{
+	TimestampTz at = source->attached_at - 1;
+	TimestampTz within_second = at % USECS_PER_SEC;
+
+	return at - (within_second >= 0 ? within_second : within_second + USECS_PER_SEC);
+}
+
 /* When each state was reached; what the shop does not date is dated when first seen. */
 static void
 set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Purchase *after)
 {
+	TimestampTz first_seen_at = before != NULL ? batch->now : batch->first_seen_at;
+
 	for (int i = 0; i < N_ORDER_STATES; i++)
 	{
 		after->state_at[i] = NO_TIME;
@@ -284,7 +366,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (before != NULL && before->state_at[i] != NO_TIME)
 			after->state_at[i] = before->state_at[i];
 		else
-			after->state_at[i] = batch->now;
+			after->state_at[i] = first_seen_at;
 	}
 
 	/* An order that is there was placed, also where the shop does not say when. */
@@ -295,7 +377,7 @@ set_states(SyncBatch *batch, const OrderFacts *facts, const Purchase *before, Pu
 		else if (after->state_at[ORDER_PAID] != NO_TIME)
 			after->state_at[ORDER_PLACED] = after->state_at[ORDER_PAID];
 		else
-			after->state_at[ORDER_PLACED] = batch->now;
+			after->state_at[ORDER_PLACED] = first_seen_at;
 	}
 }
 
@@ -423,12 +505,24 @@ decide_purchase(SyncBatch *batch, SyncItem *item, SyncCounts *counts)
 		return NULL;
 	}
 
-	/* A shopping cart that shares the order table. */
-	if (facts->state[ORDER_PLACED] == STATE_NOT_REACHED &&
-		facts->state[ORDER_PAID] != STATE_REACHED)
+	if (is_unrecordable(&item->facts))
 		return NULL;
 
 	return purchase_from_facts(batch, item);
+}
+
+static Customer *
+owner(SyncBatch *batch, const Purchase *purchase)
+{
+	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
+}
+
+static bool
+has_same_owner(const Purchase *before, const Purchase *after)
+{
+	return before != NULL && after != NULL &&
+		before->shop_id == after->shop_id &&
+		strcmp(before->customer_id, after->customer_id) == 0;
 }
 
 /* ----------
@@ -488,20 +582,11 @@ count_unlinked_refunds(SyncBatch *batch)
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
-		Customer   *customer;
 
 		if (is_unlinked_refund(item->before))
-		{
-			customer = customer_find(batch->customers, item->before->shop_id, item->before->customer_id);
-			customer->unlinked_refunds--;
-			customer_touch(customer);
-		}
+			owner(batch, item->before)->unlinked_refunds--;
 		if (is_unlinked_refund(item->after))
-		{
-			customer = customer_find(batch->customers, item->after->shop_id, item->after->customer_id);
-			customer->unlinked_refunds++;
-			customer_touch(customer);
-		}
+			owner(batch, item->after)->unlinked_refunds++;
 	}
 }
 
@@ -653,12 +738,6 @@ settle_refund_orders(SyncBatch *batch)
  * ----------
  */
 
-static Customer *
-owner(SyncBatch *batch, const Purchase *purchase)
-{
-	return customer_find(batch->customers, purchase->shop_id, purchase->customer_id);
-}
-
 static Accrual
 accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
 {
@@ -750,9 +829,7 @@ post_item(SyncBatch *batch, SyncItem *item)
 {
 	Purchase   *before = item->before;
 	Purchase   *after = item->after;
-	bool		same_owner = before != NULL && after != NULL &&
-		before->shop_id == after->shop_id &&
-		strcmp(before->customer_id, after->customer_id) == 0;
+	bool		same_owner = has_same_owner(before, after);
 	bool		same_purchase;
 
 	if (after != NULL)
@@ -773,15 +850,9 @@ post_item(SyncBatch *batch, SyncItem *item)
 		customer_add_purchase(owner(batch, after), after->state_at[ORDER_PAID], after->value);
 
 	if (before != NULL && purchase_is_unpaid(before))
-	{
 		owner(batch, before)->unpaid_orders--;
-		customer_touch(owner(batch, before));
-	}
 	if (after != NULL && purchase_is_unpaid(after))
-	{
 		owner(batch, after)->unpaid_orders++;
-		customer_touch(owner(batch, after));
-	}
 
 	care_order_changed(&batch->care, batch->source->source_id, batch->source->attached_at,
 					   before, after);
@@ -830,57 +901,81 @@ post_batch(SyncBatch *batch)
 static void
 write_sync_errors(SyncBatch *batch)
 {
-	char	  **failed = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **sqlstates = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **messages = (char **) palloc(batch->nitems * sizeof(char *));
-	char	  **mended = (char **) palloc(batch->nitems * sizeof(char *));
-	int			nfailed = 0;
-	int			nmended = 0;
-	Datum		args[4];
+	SyncErrors	errors;
 
+	sync_errors_begin(&errors, batch->source, "order", batch->nitems);
 	for (int i = 0; i < batch->nitems; i++)
 	{
 		SyncItem   *item = &batch->items[i];
 
 		if (item->facts.status == FACTS_FAILED)
-		{
-			failed[nfailed] = item->order_id;
-			sqlstates[nfailed] = item->facts.sqlstate;
-			messages[nfailed++] = item->facts.message;
-		}
+			sync_errors_add(&errors, item->order_id, item->facts.sqlstate, item->facts.message);
 		else if (item->had_error)
-			mended[nmended++] = item->order_id;
+			sync_errors_mended(&errors, item->order_id);
 	}
-
-	args[0] = Int32GetDatum(batch->source->source_id);
-	if (nfailed > 0)
-	{
-		args[1] = own_text_array(failed, nfailed);
-		args[2] = own_text_array(sqlstates, nfailed);
-		args[3] = own_text_array(messages, nfailed);
-		own_execute(&write_errors, args, NULL);
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
-				 nfailed == 1 ?
-				 errmsg("order \"%s\" of source \"%s\" could not be synced: %s",
-						failed[0], batch->source->name, messages[0]) :
-				 errmsg("%d orders of source \"%s\" could not be synced, the first being \"%s\": %s",
-						nfailed, batch->source->name, failed[0], messages[0]),
-				 errdetail("What was written to the shop's tables stands; what is due is remembered in retention.sync_error."),
-				 errhint("Mend the cause, then: SELECT retention.resync(%s).",
-						 quote_literal_cstr(batch->source->name))));
-	}
-	if (nmended > 0)
-	{
-		args[1] = own_text_array(mended, nmended);
-		own_execute(&clear_errors, args, NULL);
-	}
+	sync_errors_write(&errors);
 }
 
 /* ----------
  * A batch, and many
  * ----------
  */
+
+/*
+ * Orders recorded for the first time may have been waited for, or changed by a
+ * transaction that saw them as nobody's and so locked no customer: their facts
+ * must still be those that were recorded.
+ */
+static void
+check_inserted(SyncBatch *batch)
+{
+	SyncItem  **items = (SyncItem **) palloc(Max(batch->nitems, 1) * sizeof(SyncItem *));
+	char	  **order_ids = (char **) palloc(Max(batch->nitems, 1) * sizeof(char *));
+	FactsResult *facts;
+	int			n = 0;
+
+	for (int i = 0; i < batch->nitems; i++)
+	{
+		SyncItem   *item = &batch->items[i];
+
+		if (item->before != NULL || item->after == NULL)
+			continue;
+		order_ids[n] = item->order_id;
+		items[n++] = item;
+	}
+	if (n == 0 || transactions_completed() == batch->completions)
+		return;
+
+	facts = (FactsResult *) palloc0(n * sizeof(FactsResult));
+	batch->source->read_facts(batch->source, order_ids, n, facts);
+	for (int i = 0; i < n; i++)
+	{
+		SyncItem	now = *items[i];
+		Purchase   *after = items[i]->after;
+		Purchase   *again;
+
+		now.facts = facts[i];
+		if (now.facts.status == FACTS_FOUND && !is_unrecordable(&now.facts))
+		{
+			/* What follows from other orders and from the accrual is not the facts'. */
+			again = purchase_from_facts(batch, &now);
+			again->refunded_by_orders = after->refunded_by_orders;
+			again->value = after->value;
+			again->accrual_due_at = after->accrual_due_at;
+			again->accrued_at = after->accrued_at;
+			again->accrual_rate = after->accrual_rate;
+			again->accrual_multiplier = after->accrual_multiplier;
+			again->accrued_points = after->accrued_points;
+			if (purchase_equal(again, after))
+				continue;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: order \"%s\" of source \"%s\" was changed by another transaction meanwhile",
+						items[i]->order_id, batch->source->name),
+				 errhint("Try the transaction again.")));
+	}
+}
 
 static void
 sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
@@ -890,6 +985,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
 	batch.now = retention_clock_now();
+	batch.first_seen_at = counts->baseline ? before_attachment(source) : batch.now;
 	batch.capacity = norders + 8;
 	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
 	for (int i = 0; i < norders; i++)
@@ -907,6 +1003,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	post_batch(&batch);
 
 	write_purchases(&batch, false);
+	check_inserted(&batch);
 	ledger_write(&batch.ledger);
 	care_write(&batch.care);
 	tiers_review(batch.customers, batch.now);
@@ -914,15 +1011,32 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	write_sync_errors(&batch);
 }
 
+/* An order and its customer, recorded or to be. */
+typedef struct OwnedOrder
+{
+	CustomerKey owner;
+	char	   *order_id;
+} OwnedOrder;
+
+static int
+compare_owned_orders(const void *a, const void *b)
+{
+	return customer_key_compare(&((const OwnedOrder *) a)->owner, &((const OwnedOrder *) b)->owner);
+}
+
 /*
- * Lock the customers of all orders before the first batch, so that two large
- * transactions lock in one order too.
+ * Before the first of many batches: lock the customers of all orders, so that
+ * two large transactions lock in one order too; and put each customer's orders
+ * together, so that their row is written about once.
  */
 static void
-lock_all_customers(SyncSource *source, char **order_ids, int norders)
+prepare_many(SyncSource *source, char **order_ids, int norders)
 {
+	MemoryContext context = CurrentMemoryContext;
+	OwnedOrder *owned = (OwnedOrder *) palloc_extended(norders * sizeof(OwnedOrder), MCXT_ALLOC_HUGE);
 	CustomerKey *keys = NULL;
 	int			nkeys = 0;
+	int			nowned = 0;
 
 	for (int done = 0; done < norders; done += SYNC_BATCH)
 	{
@@ -932,6 +1046,7 @@ lock_all_customers(SyncSource *source, char **order_ids, int norders)
 		int			n = Min(SYNC_BATCH, norders - done);
 
 		CHECK_FOR_INTERRUPTS();
+		SPI_connect();
 		memset(&batch, 0, sizeof(batch));
 		batch.source = source;
 		batch.capacity = n + 8;
@@ -939,29 +1054,58 @@ lock_all_customers(SyncSource *source, char **order_ids, int norders)
 		for (int i = 0; i < n; i++)
 			add_item(&batch, order_ids[done + i]);
 		read_batch(&batch);
-		nfound = collect_customers(&batch, &found);
 
-		keys = keys ? (CustomerKey *) repalloc(keys, (nkeys + nfound) * sizeof(CustomerKey)) :
-			(CustomerKey *) palloc(Max(nfound, 1) * sizeof(CustomerKey));
-		memcpy(keys + nkeys, found, nfound * sizeof(CustomerKey));
-		nkeys = customer_keys_sort(keys, nkeys + nfound);
+		for (int i = 0; i < n; i++)
+		{
+			SyncItem   *item = &batch.items[i];
+			OwnedOrder *order = &owned[nowned++];
+
+			order->order_id = item->order_id;
+			order->owner.shop_id = 0;
+			order->owner.customer_id = "";
+			if (item->before != NULL)
+			{
+				order->owner.shop_id = item->before->shop_id;
+				order->owner.customer_id = MemoryContextStrdup(context, item->before->customer_id);
+			}
+			else if (item->facts.status == FACTS_FOUND && item->facts.facts->customer_id != NULL)
+			{
+				order->owner.shop_id = item->facts.facts->shop_id;
+				order->owner.customer_id = MemoryContextStrdup(context, item->facts.facts->customer_id);
+			}
+		}
+
+		nfound = collect_customers(&batch, &found);
+		keys = keys ? (CustomerKey *) repalloc_huge(keys, (nkeys + nfound) * sizeof(CustomerKey)) :
+			(CustomerKey *) MemoryContextAllocHuge(context, Max(nfound, 1) * sizeof(CustomerKey));
+		for (int i = 0; i < nfound; i++)
+		{
+			keys[nkeys + i].shop_id = found[i].shop_id;
+			keys[nkeys + i].customer_id = MemoryContextStrdup(context, found[i].customer_id);
+		}
+		nkeys += nfound;
+		SPI_finish();
 	}
-	(void) customers_lock(keys, nkeys);
+
+	SPI_connect();
+	(void) customers_lock(keys, customer_keys_sort(keys, nkeys));
+	SPI_finish();
+
+	qsort(owned, norders, sizeof(OwnedOrder), compare_owned_orders);
+	for (int i = 0; i < norders; i++)
+		order_ids[i] = owned[i].order_id;
 }
 
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
- * To be called as the extension's owner, in the shop's time zone.
+ * To be called as the extension's owner, in the shop's time zone; may put the
+ * names in another order.
  */
 void
 sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
 	if (norders > SYNC_BATCH)
-	{
-		SPI_connect();
-		lock_all_customers(source, order_ids, norders);
-		SPI_finish();
-	}
+		prepare_many(source, order_ids, norders);
 	for (int done = 0; done < norders; done += SYNC_BATCH)
 	{
 		CHECK_FOR_INTERRUPTS();

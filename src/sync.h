@@ -46,6 +46,8 @@ typedef struct SyncSource
 
 typedef struct SyncCounts
 {
+	bool		baseline;		/* given: orders not recorded yet were there
+								 * before the source was attached */
 	int64		synced;
 	int64		without_customer;
 	int64		failed;

@@ -237,7 +237,21 @@ prepare_path(Watch *watch, Oid relid)
 	SPIPlanPtr	plan;
 
 	if (is_query(watch->order_id))
+	{
+		SPIPlanPtr	probe;
+
 		lateral = watch->order_id;
+		probe = SPI_prepare(psprintf("SELECT w.* FROM pg_catalog.unnest($1) AS %s"
+									 " CROSS JOIN LATERAL (%s\n) AS w", alias, lateral),
+							1, &row_array);
+		if (probe == NULL)
+			elog(ERROR, "could not prepare a watch: %s", SPI_result_code_string(SPI_result));
+		if (((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(probe)))->resultDesc->natts != 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("subquery must return only one column")));
+		SPI_freeplan(probe);
+	}
 	else
 	{
 		SPIPlanPtr	probe;
@@ -395,7 +409,7 @@ trace_pending_rows(void)
  */
 
 static void
-drain_source(PendingSource *waiting)
+drain_source(PendingSource *waiting, SourceKind kind)
 {
 	char	  **order_ids;
 	int			norders = 0;
@@ -405,6 +419,9 @@ drain_source(PendingSource *waiting)
 	SyncCounts	counts = {0};
 
 	if (waiting->nwaiting == 0)
+		return;
+	source = source_find(waiting->source_id);
+	if (source != NULL && source->kind != kind)
 		return;
 
 	order_ids = (char **) palloc_extended(waiting->nwaiting * sizeof(char *), MCXT_ALLOC_HUGE);
@@ -419,12 +436,11 @@ drain_source(PendingSource *waiting)
 	waiting->nwaiting = 0;
 
 	/* Detached meanwhile: nothing is kept of its orders any more. */
-	source = source_find(waiting->source_id);
 	if (source == NULL)
 		return;
 
 	if (source->truncated)
-		resync_recorded(source, &counts);
+		resync_recorded(source, order_ids, norders, &counts);
 	else
 		source_sync(source, order_ids, norders, &counts);
 }
@@ -447,8 +463,12 @@ drain(void)
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "retention drain", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	for (PendingSource *source = pending->sources; source != NULL; source = source->next)
-		drain_source(source);
+	/* By kind: what is said of customers and orders may lock only after orders do. */
+	for (int kind = 0; kind < N_SYNCED_KINDS; kind++)
+	{
+		for (PendingSource *source = pending->sources; source != NULL; source = source->next)
+			drain_source(source, (SourceKind) kind);
+	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 
@@ -486,12 +506,36 @@ trigger_watch_id(TriggerData *trigdata)
 	return pg_strtoint32(trigdata->tg_trigger->tgargs[0]);
 }
 
+/*
+ * Whether a value's output is its cast to text, so that no query is needed;
+ * but for the blanks that char(n) adds.
+ */
+static bool
+output_is_id(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case UUIDOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
 static void
 note_row(Watch *watch, Relation rel, TupleTableSlot *slot, bool is_new)
 {
 	int			attnum = watch->column ? SPI_fnumber(RelationGetDescr(rel), watch->column) : 0;
+	Oid			type = attnum > 0 ? TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid : InvalidOid;
 
-	if (attnum > 0)
+	if (attnum > 0 && output_is_id(type))
 	{
 		bool		isnull;
 		Datum		value = slot_getattr(slot, attnum, &isnull);
@@ -501,9 +545,10 @@ note_row(Watch *watch, Relation rel, TupleTableSlot *slot, bool is_new)
 
 		if (isnull)
 			return;
-		getTypeOutputInfo(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid,
-						  &output, &is_varlena);
+		getTypeOutputInfo(type, &output, &is_varlena);
 		order_id = OidOutputFunctionCall(output, value);
+		if (getBaseType(type) == BPCHAROID)
+			order_id[bpchartruelen(order_id, strlen(order_id))] = '\0';
 		add_order(watch->source_id, order_id);
 		pfree(order_id);
 	}

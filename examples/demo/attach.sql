@@ -8,4 +8,4 @@ SELECT retention.attach_orders('public.orders',
 	completed_at => 'completed_at', closed_at => 'cancelled_at',
 	refunded => 'refunded', channel => 'channel');
 
-CALL retention.backfill('public.orders', points => true);
+CALL retention.backfill('public.orders', batch => 4000, points => true);

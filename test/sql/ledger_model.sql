@@ -422,7 +422,6 @@ WHERE at < (SELECT max(at) FROM seen);
 CALL play(0.2, 5000, true);
 CALL play(0.3, 5000, true);
 CALL play(0.4, 5000, true);
-CALL play(0.5, 1000, true);
 
 -- Every lot, debt and hold is that of the model, and so is every order.
 SELECT * FROM (

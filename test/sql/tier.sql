@@ -94,7 +94,7 @@ INSERT INTO retention.tier (shop_id, rung, name, multiplier) VALUES (7, 1, 'much
 INSERT INTO retention.tier (shop_id, rung, name, discount) VALUES (7, 1, 'gift', 0);
 INSERT INTO retention.tier (shop_id, rung, name, match) VALUES (7, 1, 'either', 'some');
 INSERT INTO retention.tier (shop_id, rung, name) VALUES (8, 1, 'twin');
-INSERT INTO retention.tier (shop_id, rung, name) VALUES (9, 1, 'nowhere');
+DELETE FROM retention.shop WHERE shop_id = 8;
 
 DELETE FROM retention.tier;
 DELETE FROM retention.shop;
