@@ -10,6 +10,10 @@ CREATE TYPE retention.points_posting AS (
 
 COMMENT ON TYPE retention.points_posting IS 'What an operation on points returns: the number of the entry (NULL where none was posted), its points, negative when taken, and the balance after it';
 
+COMMENT ON COLUMN retention.points_posting.entry_no IS 'Number of the entry; NULL where none was posted';
+COMMENT ON COLUMN retention.points_posting.points IS 'Points of the entry, negative when taken; of release() the points let go';
+COMMENT ON COLUMN retention.points_posting.balance IS 'Points available after it';
+
 CREATE TYPE retention.points_holding AS (
 	points bigint,
 	balance bigint,
@@ -17,6 +21,10 @@ CREATE TYPE retention.points_holding AS (
 );
 
 COMMENT ON TYPE retention.points_holding IS 'What hold() returns: the points set aside, the balance after it, and when the hold times out';
+
+COMMENT ON COLUMN retention.points_holding.points IS 'Points set aside';
+COMMENT ON COLUMN retention.points_holding.balance IS 'Points available after it';
+COMMENT ON COLUMN retention.points_holding.times_out_at IS 'When the hold no longer counts';
 
 CREATE FUNCTION retention.redeem(
 	customer text,

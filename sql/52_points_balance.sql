@@ -9,7 +9,7 @@ CREATE FUNCTION retention.points_balance(
 )
 	RETURNS bigint
 	AS 'MODULE_PATHNAME', 'points_balance'
-	LANGUAGE C STABLE;
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION retention.points_balance(text, timestamptz, text) IS
 	'Points a customer can spend at a moment (NULL: now): lots not lapsed by then less open holds and debt; negative when points of a refunded order were already spent. For a moment before the last entry, what the entries that count by then come to. 0 for a customer not seen yet, NULL for NULL. shop NULL means the only shop';
@@ -21,7 +21,7 @@ CREATE FUNCTION retention.points_balance(
 )
 	RETURNS bigint
 	AS 'MODULE_PATHNAME', 'points_balance'
-	LANGUAGE C STABLE;
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION retention.points_balance(anynonarray, timestamptz, text) IS
 	'The same for customers numbered by integer, whole numeric or uuid';

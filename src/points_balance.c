@@ -107,13 +107,14 @@ points_balance(PG_FUNCTION_ARGS)
 	char	   *customer;
 	char	   *shop = points_optional_text(fcinfo, 2);
 	TimestampTz at = PG_ARGISNULL(1) ? retention_clock_now() : PG_GETARG_TIMESTAMPTZ(1);
-	int32		shop_id = shop_lookup(shop, shop == NULL);
+	int32		shop_id;
 	OwnContext	saved;
 	int64		balance;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	customer = points_customer_argument(fcinfo, 0, "customer");
+	shop_id = shop_lookup(shop, shop == NULL);
 
 	own_begin(&saved);
 	SPI_connect();

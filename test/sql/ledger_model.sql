@@ -162,6 +162,7 @@ SET client_min_messages = warning;
 SET enable_seqscan = off;
 SET jit = off;
 SET TimeZone = 'Asia/Shanghai';
+SET DateStyle = 'ISO, YMD';
 INSERT INTO retention.shop (shop_id, name, time_zone) VALUES (1, 'model', 'Asia/Shanghai');
 -- Tiers have tests of their own.
 INSERT INTO retention.tier (shop_id, rung, name) VALUES (1, 1, 'everybody');
@@ -448,6 +449,7 @@ RESET retention.clock;
 RESET enable_seqscan;
 RESET jit;
 RESET TimeZone;
+RESET DateStyle;
 SELECT retention.detach('model.orders');
 DROP SCHEMA model CASCADE;
 DROP EXTENSION retention CASCADE;
