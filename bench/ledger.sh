@@ -134,10 +134,10 @@ SET synchronous_commit = off;
 DO \$\$
 BEGIN
 	FOR i IN 1..1000 LOOP
-		PERFORM retention.grant('$many', 10, 'bench', 'many ' || i || ' ' || n, expires_at => now() + n * interval '1 day') FROM generate_series(1, 100) AS n;
+		PERFORM retention.grant('$many', 1000, 'bench', 'many ' || i || ' ' || n, expires_at => now() + n * interval '1 day') FROM generate_series(1, 100) AS n;
 		COMMIT;
 	END LOOP;
-	PERFORM retention.grant('$few', 10, 'bench', 'few ' || n, expires_at => now() + n * interval '1 day') FROM generate_series(1, 10) AS n;
+	PERFORM retention.grant('$few', 1000000, 'bench', 'few ' || n, expires_at => now() + n * interval '1 day') FROM generate_series(1, 10) AS n;
 END
 \$\$;
 VACUUM ANALYZE retention.points_lot, retention.customer_stats, retention.points_entry;

@@ -120,6 +120,30 @@ static OwnQuery update_stats = {
 	1, {"retention.customer_stats[]"}
 };
 
+static OwnQuery update_one = {
+	"UPDATE retention.customer_stats s"
+	" SET first_purchase_at = ($1).first_purchase_at,"
+	" last_purchase_at = ($1).last_purchase_at,"
+	" purchases = ($1).purchases,"
+	" unpaid_orders = ($1).unpaid_orders,"
+	" unlinked_refunds = ($1).unlinked_refunds,"
+	" spent = ($1).spent,"
+	" points_posted = ($1).points_posted,"
+	" points_debt = ($1).points_debt,"
+	" points_held = ($1).points_held,"
+	" last_entry_no = ($1).last_entry_no,"
+	" points_as_of = ($1).points_as_of,"
+	" points_due_at = ($1).points_due_at,"
+	" tier = ($1).tier,"
+	" tier_since = ($1).tier_since,"
+	" tier_below_since = ($1).tier_below_since,"
+	" tier_review_at = ($1).tier_review_at,"
+	" history_from = ($1).history_from,"
+	" history = ($1).history"
+	" WHERE s.shop_id = ($1).shop_id AND s.customer_id = ($1).customer_id",
+	1, {"retention.customer_stats"}
+};
+
 static OwnQuery read_chunk_at = {
 	"SELECT starts_at, history"
 	" FROM retention.customer_history"
@@ -743,5 +767,8 @@ customers_write(CustomerSet *set)
 		customer->changed = false;
 		customer->history_changed = false;
 	}
-	own_rows_execute(&rows, &update_stats);
+	if (rows.nrows == 1)
+		own_execute(&update_one, rows.rows, NULL);
+	else
+		own_rows_execute(&rows, &update_stats);
 }

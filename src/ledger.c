@@ -48,6 +48,17 @@ static OwnQuery insert_lots = {
 	1, {"retention.points_lot[]"}
 };
 
+/* One row, which is the rule, needs no array. */
+static OwnQuery insert_entry = {
+	"INSERT INTO retention.points_entry SELECT ($1).*",
+	1, {"retention.points_entry"}
+};
+
+static OwnQuery insert_lot = {
+	"INSERT INTO retention.points_lot SELECT ($1).*",
+	1, {"retention.points_lot"}
+};
+
 void
 ledger_begin(Ledger *ledger, TimestampTz now)
 {
@@ -359,8 +370,14 @@ ledger_reverse(Ledger *ledger, Customer *customer, const Accrual *accrual,
 void
 ledger_write(Ledger *ledger)
 {
-	own_rows_execute(&ledger->entries, &insert_entries);
-	own_rows_execute(&ledger->lots, &insert_lots);
+	if (ledger->entries.nrows == 1)
+		own_execute(&insert_entry, ledger->entries.rows, NULL);
+	else
+		own_rows_execute(&ledger->entries, &insert_entries);
+	if (ledger->lots.nrows == 1)
+		own_execute(&insert_lot, ledger->lots.rows, NULL);
+	else
+		own_rows_execute(&ledger->lots, &insert_lots);
 	ledger->entries.nrows = 0;
 	ledger->lots.nrows = 0;
 }

@@ -211,6 +211,10 @@ BEGIN
 		op := floor(random() * 100);
 		the_ref := prefix || step;
 		n := 1 + floor(random() * random() * 300)::bigint;
+		-- Spent is about what comes in, so that debt and refusals are common.
+		IF op BETWEEN 35 AND 61 THEN
+			n := n * 4;
+		END IF;
 		SELECT * INTO rules FROM retention.shop;
 
 		IF op < 20 THEN
