@@ -35,6 +35,8 @@ CREATE TABLE retention.shop (
 	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years'),
 	tier_grace interval CHECK (tier_grace > interval '0' AND tier_grace <= interval '100 years'),
 	tier_downgrade text NOT NULL DEFAULT 'balance' CHECK (tier_downgrade IN ('balance', 'one_rung')),
+	week_start text NOT NULL DEFAULT 'monday'
+		CHECK (week_start IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')),
 	CHECK (points_expiry <> 'months' OR points_expiry_months > 0)
 );
 
@@ -69,6 +71,7 @@ COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are alread
 COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
 COMMENT ON COLUMN retention.shop.tier_grace IS 'How long a customer keeps a tier whose conditions are no longer met; NULL means not at all';
 COMMENT ON COLUMN retention.shop.tier_downgrade IS 'Where a downgrade leads: balance (to the tier whose conditions are met) or one_rung (to the next lower one, with a grace period of its own)';
+COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- A bonus that is switched on counts from then on, not for the past.
 CREATE FUNCTION retention.date_bonus()

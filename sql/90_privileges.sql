@@ -37,7 +37,8 @@ GRANT SELECT ON
 	retention.customer_purchases,
 	retention.rfm_segments,
 	retention.repurchase_monthly,
-	retention.cohort_monthly
+	retention.cohort_monthly,
+	retention.purchase_histories
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
@@ -93,3 +94,36 @@ GRANT EXECUTE ON FUNCTION
 	retention.forget_customer(text, text),
 	retention.forget_customer(anynonarray, text)
 TO retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.cohorts(text, text, timestamptz, text),
+	retention.cohort_customers(date, integer, text, timestamptz, text),
+	retention.repurchase(text, timestamptz, text),
+	retention.new_vs_returning(text, timestamptz, text),
+	retention.period_customers(date, text, timestamptz, text),
+	retention.next_period(text, integer, timestamptz, text),
+	retention.next_period_customers(date, text, integer, timestamptz, text),
+	retention.x_order(interval, timestamptz, text),
+	retention.x_order_customers(bigint, interval, timestamptz, text),
+	retention.magic_number(interval, numeric, bigint, timestamptz, text),
+	retention.retention_curve(text, integer[], timestamptz, text),
+	retention.gap_to_next(numeric[], integer, timestamptz, text),
+	retention.pareto(numeric, timestamptz, text),
+	retention.sales_by_channel(text, timestamptz, text),
+	retention.sales_by_region(text, text, timestamptz, text),
+	retention.sales_monthly(timestamptz, text),
+	retention.order_funnel(timestamptz, timestamptz, text),
+	retention.customer_totals(timestamptz, text),
+	retention.rfm_scores(retention.rfm_cuts, timestamptz, text),
+	retention.rfm_cuts(timestamptz, text),
+	retention.rfm_grid(retention.rfm_cuts, timestamptz, text),
+	retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text),
+	retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text),
+	retention.customer_value_bands(numeric[], timestamptz, text),
+	retention.tier_distribution(text),
+	retention.shop_period(text, integer),
+	retention.product_repurchase(timestamptz, text, text),
+	retention.product_pairs(bigint, timestamptz, text),
+	retention.event_retention(text, text, integer[], timestamptz, text),
+	retention.visit_conversion(text, text, timestamptz, text)
+TO retention_reader, retention_operator;

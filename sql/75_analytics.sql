@@ -1,0 +1,845 @@
+-- ---------------------------------------------------------------------------
+-- The whole histories of customers, and the shop's periods
+-- ---------------------------------------------------------------------------
+
+-- Only a customer whose history is longer than customer_stats holds costs a
+-- look into the chunks: the others' is handed on as it is stored.
+CREATE VIEW retention.purchase_histories AS
+	SELECT
+		stats.shop_id,
+		stats.customer_id,
+		CASE
+			WHEN stats.history_from IS NULL THEN stats.history
+			ELSE (
+				SELECT retention.merge(part.history)
+				FROM (
+					SELECT chunk.history
+					FROM retention.customer_history AS chunk
+					WHERE chunk.shop_id = stats.shop_id AND chunk.customer_id = stats.customer_id
+					UNION ALL
+					SELECT stats.history
+				) AS part
+			)
+		END AS history
+	FROM retention.customer_stats AS stats
+	WHERE stats.purchases > 0;
+
+COMMENT ON VIEW retention.purchase_histories IS
+	'The whole purchase history (购买历史) of each customer with a purchase, for aggregates such as cohort_matrix()';
+COMMENT ON COLUMN retention.purchase_histories.shop_id IS 'The shop';
+COMMENT ON COLUMN retention.purchase_histories.customer_id IS 'The shop''s own id for the customer';
+COMMENT ON COLUMN retention.purchase_histories.history IS 'All purchases: orders paid and not wholly refunded';
+
+CREATE FUNCTION retention.shop_period(period text, shop_id integer)
+	RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN CASE
+		WHEN lower(period) = 'week' THEN 'week from ' || coalesce(
+			(SELECT shop.week_start FROM retention.shop WHERE shop.shop_id = shop_period.shop_id), 'monday')
+		ELSE period
+	END;
+END
+$$;
+
+COMMENT ON FUNCTION retention.shop_period(text, integer) IS
+	'The period as aggregates over histories take it: a week begins on the shop''s own day';
+
+CREATE FUNCTION retention.period_of(period text, time_zone text, at timestamptz)
+	RETURNS date
+	AS 'MODULE_PATHNAME', 'period_of'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.period_of(text, text, timestamptz) IS
+	'First day of the period (day, week, week from sunday, month, quarter, year) that the moment lies in, in that time zone; NULL for NULL';
+
+CREATE FUNCTION retention.period_start(period text, time_zone text, day date, periods integer DEFAULT 0)
+	RETURNS timestamptz
+	AS 'MODULE_PATHNAME', 'period_start'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.period_start(text, text, date, integer) IS
+	'The moment, in that time zone, at which the period begins that lies so many periods after the one the day is in; NULL for NULL';
+
+-- ---------------------------------------------------------------------------
+-- Cohorts, repurchase, next period, new and returning
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION retention.cohorts(
+	period text DEFAULT 'month',
+	measure text DEFAULT 'customers',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (cohort date, periods_since integer, result numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+BEGIN
+	IF measure IS NULL OR measure NOT IN ('customers', 'purchases', 'value', 'rate') THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('measure "%s" not recognized', measure),
+			HINT = 'Measures are customers, purchases, value and rate.';
+	END IF;
+	RETURN QUERY
+	SELECT (cell).cohort, (cell).periods_since,
+		CASE measure
+			WHEN 'customers' THEN (cell).customers
+			WHEN 'purchases' THEN (cell).purchases
+			WHEN 'value' THEN (cell).value
+			ELSE (cell).rate
+		END
+	FROM (
+		SELECT unnest(retention.cohort_matrix(kept.history, unit, zone, moment)) AS cell
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	) AS matrix;
+END
+$$;
+
+COMMENT ON FUNCTION retention.cohorts(text, text, timestamptz, text) IS
+	'Cohorts (同期群) of the attached shop: customers by the period of their first purchase, and what they did in each period since: measure is customers, purchases, value or rate (customers / the cohort''s size). NULL while the period is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.cohort_customers(
+	cohort date,
+	periods_since integer,
+	period text DEFAULT 'month',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (customer_id text, purchases bigint, value numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+	starts timestamptz := retention.period_start(unit, zone, cohort, periods_since);
+	ends timestamptz := least(retention.period_start(unit, zone, cohort, periods_since + 1), moment + interval '1 microsecond');
+BEGIN
+	RETURN QUERY
+	SELECT kept.customer_id,
+		retention.bought(kept.history, starts, ends),
+		retention.spent_between(kept.history, starts, ends)
+	FROM retention.purchase_histories AS kept
+	WHERE kept.shop_id = the_shop
+		AND retention.period_of(unit, zone, retention.first_purchase(kept.history)) = retention.period_of(unit, 'UTC', cohort::timestamp AT TIME ZONE 'UTC')
+		AND retention.bought(kept.history, starts, ends) > 0;
+END
+$$;
+
+COMMENT ON FUNCTION retention.cohort_customers(date, integer, text, timestamptz, text) IS
+	'The customers behind a cell of cohorts(): of those with their first purchase in the period that the date lies in, who bought so many periods later. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.repurchase(
+	period text DEFAULT 'month',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS SETOF retention.repurchase_row
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+BEGIN
+	RETURN QUERY
+	SELECT (result).*
+	FROM (
+		SELECT unnest(retention.repurchase_rates(kept.history, unit, zone, moment)) AS result
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	) AS answer;
+END
+$$;
+
+COMMENT ON FUNCTION retention.repurchase(text, timestamptz, text) IS
+	'Repurchase rate (复购率) of the attached shop by period: customers with two or more purchases in it / customers with one or more; NULL while it is not over. The customers: period_customers(). Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.new_vs_returning(
+	period text DEFAULT 'month',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS SETOF retention.new_vs_returning_row
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+BEGIN
+	RETURN QUERY
+	SELECT (result).*
+	FROM (
+		SELECT unnest(retention.new_vs_returning(kept.history, unit, zone, moment)) AS result
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	) AS answer;
+END
+$$;
+
+COMMENT ON FUNCTION retention.new_vs_returning(text, timestamptz, text) IS
+	'New and returning customers (新老客) of the attached shop by period; NULL while it is not over. The customers: period_customers(). Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.period_customers(
+	day date,
+	period text DEFAULT 'month',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (customer_id text, is_new boolean, purchases bigint, value numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+	starts timestamptz := retention.period_start(unit, zone, day);
+	ends timestamptz := least(retention.period_start(unit, zone, day, 1), moment + interval '1 microsecond');
+BEGIN
+	RETURN QUERY
+	SELECT kept.customer_id,
+		retention.first_purchase(kept.history) >= starts,
+		retention.bought(kept.history, starts, ends),
+		retention.spent_between(kept.history, starts, ends)
+	FROM retention.purchase_histories AS kept
+	WHERE kept.shop_id = the_shop
+		AND retention.bought(kept.history, starts, ends) > 0;
+END
+$$;
+
+COMMENT ON FUNCTION retention.period_customers(date, text, timestamptz, text) IS
+	'The customers behind a row of repurchase(), new_vs_returning() and next_period(): who bought in the period the day lies in, how often and for how much, and whether they are new, their first purchase ever lying in it. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.next_period(
+	period text DEFAULT 'month',
+	k integer DEFAULT 1,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS SETOF retention.next_period_row
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+BEGIN
+	RETURN QUERY
+	SELECT (result).*
+	FROM (
+		SELECT unnest(retention.next_period_rates(kept.history, unit, k, zone, moment)) AS result
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	) AS answer;
+END
+$$;
+
+COMMENT ON FUNCTION retention.next_period(text, integer, timestamptz, text) IS
+	'Next-period rate (次月复购率, with k = 2 次两月复购率) of the attached shop: of the customers of each period m, the share who bought in period m + k; NULL while that is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.next_period_customers(
+	m date,
+	period text DEFAULT 'month',
+	k integer DEFAULT 1,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (customer_id text, returned boolean)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+	starts timestamptz := retention.period_start(unit, zone, m);
+	ends timestamptz := retention.period_start(unit, zone, m, 1);
+	later_starts timestamptz := retention.period_start(unit, zone, m, k);
+	later_ends timestamptz := retention.period_start(unit, zone, m, k + 1);
+BEGIN
+	RETURN QUERY
+	SELECT kept.customer_id, retention.bought(kept.history, later_starts, least(later_ends, moment + interval '1 microsecond')) > 0
+	FROM retention.purchase_histories AS kept
+	WHERE kept.shop_id = the_shop
+		AND retention.bought(kept.history, starts, least(ends, moment + interval '1 microsecond')) > 0;
+END
+$$;
+
+COMMENT ON FUNCTION retention.next_period_customers(date, text, integer, timestamptz, text) IS
+	'The customers behind a row of next_period(): who bought in the period m lies in, and whether in the k-th after it. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+-- ---------------------------------------------------------------------------
+-- After how many purchases, and after how many days
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION retention.x_order(
+	horizon interval DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS SETOF retention.x_order_row
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN QUERY
+	SELECT (result).*
+	FROM (
+		SELECT unnest(retention.x_order_rates(kept.history, horizon, moment)) AS result
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	) AS answer;
+END
+$$;
+
+COMMENT ON FUNCTION retention.x_order(interval, timestamptz, text) IS
+	'X-order rates of the attached shop: of the customers with an X-th purchase at least the horizon ago, the share who made the next one within it; without a horizon, the share with a next one. A horizon is in days of 24 hours and less. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.x_order_customers(
+	x bigint,
+	horizon interval DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (customer_id text, reached_at timestamptz, next_at timestamptz, returned boolean)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN QUERY
+	SELECT kept.customer_id, nth.paid_at, nth.next_at,
+		nth.next_at IS NOT NULL AND (horizon IS NULL OR nth.next_at - nth.paid_at <= horizon)
+	FROM retention.purchase_histories AS kept
+	CROSS JOIN LATERAL (
+		SELECT entry.paid_at, lead(entry.paid_at) OVER (ORDER BY entry.position) AS next_at, entry.position
+		FROM retention.entries(kept.history) WITH ORDINALITY AS entry (paid_at, amount, position)
+		WHERE entry.position IN (x, x + 1) AND entry.paid_at <= moment
+	) AS nth
+	WHERE kept.shop_id = the_shop AND nth.position = x
+		AND (horizon IS NULL OR extract(epoch FROM moment - nth.paid_at) >= extract(epoch FROM horizon));
+END
+$$;
+
+COMMENT ON FUNCTION retention.x_order_customers(bigint, interval, timestamptz, text) IS
+	'The customers behind a row of x_order(): when they made the X-th purchase and the next one, and whether that came within the horizon. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.magic_number(
+	horizon interval DEFAULT NULL,
+	epsilon numeric DEFAULT 0.05,
+	least_customers bigint DEFAULT 30,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS bigint
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN (
+		SELECT retention.magic_number(retention.x_order_collect(kept.history, horizon, moment), epsilon, least_customers)
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	);
+END
+$$;
+
+COMMENT ON FUNCTION retention.magic_number(interval, numeric, bigint, timestamptz, text) IS
+	'Magic number (复购魔法数字) of the attached shop: the smallest X from which the X-order rate rises by less than epsilon at every later step that has at least so many customers; NULL when no step has. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.retention_curve(
+	mode text DEFAULT 'classic',
+	days integer[] DEFAULT '{1,3,7,14,30,60,90,180,365}',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS SETOF retention.retention_row
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+BEGIN
+	RETURN QUERY
+	SELECT (result).*
+	FROM (
+		SELECT unnest(retention.retention_curve(kept.history, mode, days, zone, moment)) AS result
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	) AS answer;
+END
+$$;
+
+COMMENT ON FUNCTION retention.retention_curve(text, integer[], timestamptz, text) IS
+	'Retention (留存率) of the attached shop N days after the first purchase, for each N: classic (bought on day N), rolling (on day N or later), within (up to day N); only customers whose day N is over. Days are the shop''s. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.gap_to_next(
+	fractions numeric[] DEFAULT '{0.25,0.5,0.75,0.9}',
+	x integer DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS SETOF retention.purchase_gap_row
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN QUERY
+	SELECT (result).*
+	FROM (
+		SELECT unnest(retention.purchase_gaps(kept.history, x, fractions, moment)) AS result
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	) AS answer;
+END
+$$;
+
+COMMENT ON FUNCTION retention.gap_to_next(numeric[], integer, timestamptz, text) IS
+	'Time from the X-th purchase to the next (复购周期) in the attached shop: quantiles, 0.5 being the median; x NULL for every X. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.pareto(
+	best numeric DEFAULT 0.2,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS numeric
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN (
+		SELECT retention.pareto_share(kept.history, best, moment)
+		FROM retention.purchase_histories AS kept
+		WHERE kept.shop_id = the_shop
+	);
+END
+$$;
+
+COMMENT ON FUNCTION retention.pareto(numeric, timestamptz, text) IS
+	'Share of the attached shop''s sales by its best customers (二八分析), 0.2 for the best 20 per cent: 0 to 1, NULL when nothing was spent. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+-- ---------------------------------------------------------------------------
+-- Sales
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION retention.sales_by_channel(
+	period text DEFAULT 'month',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (period_start date, channel text, customers bigint, purchases bigint, value numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+	current date := retention.period_of(unit, zone, moment);
+BEGIN
+	RETURN QUERY
+	SELECT bought.starts, bought.channel,
+		CASE WHEN bought.starts < current THEN count(DISTINCT bought.customer_id) END,
+		CASE WHEN bought.starts < current THEN count(*) END,
+		CASE WHEN bought.starts < current THEN sum(bought.value) END
+	FROM (
+		SELECT retention.period_of(unit, zone, order_.paid_at) AS starts, order_.customer_id, order_.value, order_.channel
+		FROM retention.purchase AS order_
+		WHERE order_.shop_id = the_shop AND order_.value IS NOT NULL AND order_.paid_at <= moment
+	) AS bought
+	GROUP BY 1, 2
+	ORDER BY 1, 2;
+END
+$$;
+
+COMMENT ON FUNCTION retention.sales_by_channel(text, timestamptz, text) IS
+	'Sales by period and channel (渠道销售) of the attached shop, refunds taken off; NULL channel: the order names none. Numbers are NULL while the period is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.sales_by_region(
+	attribute text DEFAULT 'region',
+	period text DEFAULT 'month',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (period_start date, region text, customers bigint, purchases bigint, value numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := retention.shop_period(period, the_shop);
+	current date := retention.period_of(unit, zone, moment);
+BEGIN
+	RETURN QUERY
+	SELECT bought.starts, bought.region,
+		CASE WHEN bought.starts < current THEN count(DISTINCT bought.customer_id) END,
+		CASE WHEN bought.starts < current THEN count(*) END,
+		CASE WHEN bought.starts < current THEN sum(bought.value) END
+	FROM (
+		SELECT retention.period_of(unit, zone, order_.paid_at) AS starts, order_.customer_id, order_.value, coalesce(order_.attributes ->> attribute, customer.attributes ->> attribute) AS region
+		FROM retention.purchase AS order_
+		LEFT JOIN retention.customer ON customer.shop_id = order_.shop_id AND customer.customer_id = order_.customer_id
+		WHERE order_.shop_id = the_shop AND order_.value IS NOT NULL AND order_.paid_at <= moment
+	) AS bought
+	GROUP BY 1, 2
+	ORDER BY 1, 2;
+END
+$$;
+
+COMMENT ON FUNCTION retention.sales_by_region(text, text, timestamptz, text) IS
+	'Sales by period and region (地区销售) of the attached shop, or by any other attribute: the order''s, else the customer''s; NULL where neither has it. Numbers are NULL while the period is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.sales_monthly(
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (month date, customers bigint, purchases bigint, value numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := 'month';
+	current date := retention.period_of(unit, zone, moment);
+BEGIN
+	RETURN QUERY
+	SELECT bought.starts,
+		CASE WHEN bought.starts < current THEN count(DISTINCT bought.customer_id) END,
+		CASE WHEN bought.starts < current THEN count(*) END,
+		CASE WHEN bought.starts < current THEN sum(bought.value) END
+	FROM (
+		SELECT retention.period_of(unit, zone, order_.paid_at) AS starts, order_.customer_id, order_.value
+		FROM retention.purchase AS order_
+		WHERE order_.shop_id = the_shop AND order_.value IS NOT NULL AND order_.paid_at <= moment
+	) AS bought
+	GROUP BY 1
+	ORDER BY 1;
+END
+$$;
+
+COMMENT ON FUNCTION retention.sales_monthly(timestamptz, text) IS
+	'Sales by month (月度销售) of the attached shop, refunds taken off; a month that is not over has no numbers. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.order_funnel(
+	from_time timestamptz DEFAULT NULL,
+	to_time timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS SETOF retention.order_funnel_row
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+BEGIN
+	RETURN QUERY
+	SELECT (result).*
+	FROM (
+		SELECT unnest(retention.order_funnel(coalesce(order_.placed_at, order_.paid_at), order_.paid_at, order_.shipped_at, order_.delivered_at, order_.completed_at, order_.closed_at)) AS result
+		FROM retention.purchase AS order_
+		WHERE order_.shop_id = the_shop AND NOT order_.is_refund
+			AND (from_time IS NULL OR coalesce(order_.placed_at, order_.paid_at) >= from_time)
+			AND (to_time IS NULL OR coalesce(order_.placed_at, order_.paid_at) < to_time)
+	) AS answer;
+END
+$$;
+
+COMMENT ON FUNCTION retention.order_funnel(timestamptz, timestamptz, text) IS
+	'Funnel of order states (订单漏斗) of the attached shop''s orders placed from from_time on and before to_time (NULL: no bound); an order whose placing is not known counts from its payment. shop NULL means the only shop.';
+
+-- ---------------------------------------------------------------------------
+-- Customers: totals as of a moment, RFM, value, tiers
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION retention.customer_totals(
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (customer_id text, last_purchase_at timestamptz, purchases bigint, spent numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	-- What is kept is as of now: histories are read only for the past.
+	RETURN QUERY
+	SELECT stats.customer_id, stats.last_purchase_at, stats.purchases, stats.spent
+	FROM retention.customer_stats AS stats
+	WHERE stats.shop_id = the_shop AND stats.purchases > 0 AND stats.last_purchase_at <= moment
+	UNION ALL
+	SELECT kept.customer_id,
+		(SELECT max(entry.paid_at) FROM retention.entries(kept.history) AS entry WHERE entry.paid_at <= moment),
+		retention.bought(kept.history, NULL, moment + interval '1 microsecond'),
+		retention.spent_between(kept.history, NULL, moment + interval '1 microsecond')
+	FROM retention.customer_stats AS stats
+	JOIN retention.purchase_histories AS kept ON kept.shop_id = stats.shop_id AND kept.customer_id = stats.customer_id
+	WHERE stats.shop_id = the_shop AND stats.first_purchase_at <= moment AND stats.last_purchase_at > moment;
+END
+$$;
+
+COMMENT ON FUNCTION retention.customer_totals(timestamptz, text) IS
+	'Each customer''s last purchase, number of purchases and amount spent as of a moment; customers without a purchase by then are left out. Orders refunded since are not in it. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.rfm_scores(
+	cuts retention.rfm_cuts DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (customer_id text, last_purchase_at timestamptz, purchases bigint, spent numeric, score retention.rfm_score)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	IF cuts IS NULL THEN
+		RETURN QUERY
+		SELECT total.customer_id, total.last_purchase_at, total.purchases, total.spent,
+			retention.rfm_score(total.last_purchase_at, total.purchases, total.spent) OVER ()
+		FROM retention.customer_totals(moment, shop) AS total;
+	ELSE
+		RETURN QUERY
+		SELECT total.customer_id, total.last_purchase_at, total.purchases, total.spent,
+			retention.rfm_score(total.last_purchase_at, total.purchases, total.spent, cuts)
+		FROM retention.customer_totals(moment, shop) AS total;
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION retention.rfm_scores(retention.rfm_cuts, timestamptz, text) IS
+	'RFM scores (RFM 得分) of the attached shop''s customers as of a moment: by fifths of the shop''s customers, or by fixed cut points as rfm_cuts() returns them. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.rfm_cuts(
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS retention.rfm_cuts
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN (
+		WITH scored AS MATERIALIZED (
+			SELECT * FROM retention.rfm_scores(NULL, moment, shop)
+		)
+		SELECT ROW(
+			ARRAY(
+				SELECT coalesce(min(scored.last_purchase_at) FILTER (WHERE (scored.score).recency >= s), 'infinity')
+				FROM scored RIGHT JOIN generate_series(2, 5) AS s ON true GROUP BY s ORDER BY s
+			),
+			ARRAY(
+				SELECT coalesce(min(scored.purchases) FILTER (WHERE (scored.score).frequency >= s), 9223372036854775807)
+				FROM scored RIGHT JOIN generate_series(2, 5) AS s ON true GROUP BY s ORDER BY s
+			),
+			ARRAY(
+				SELECT coalesce(min(scored.spent) FILTER (WHERE (scored.score).monetary >= s), 'infinity')
+				FROM scored RIGHT JOIN generate_series(2, 5) AS s ON true GROUP BY s ORDER BY s
+			)
+		)::retention.rfm_cuts
+	);
+END
+$$;
+
+COMMENT ON FUNCTION retention.rfm_cuts(timestamptz, text) IS
+	'Cut points of the RFM scores as they are at a moment, to be frozen: rfm_score(last_purchase, purchases, spent, cuts) then gives every customer the same scores as rfm_score() OVER () does, and keeps scores comparable later. A score that nobody reaches begins at infinity (for purchases, at the largest bigint). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.rfm_grid(
+	cuts retention.rfm_cuts DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (recency integer, frequency integer, monetary integer, customers bigint, spent numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN QUERY
+	SELECT (scored.score).recency, (scored.score).frequency, (scored.score).monetary, count(*), sum(scored.spent)
+	FROM retention.rfm_scores(cuts, moment, shop) AS scored
+	GROUP BY 1, 2, 3
+	ORDER BY 1, 2, 3;
+END
+$$;
+
+COMMENT ON FUNCTION retention.rfm_grid(retention.rfm_cuts, timestamptz, text) IS
+	'Customers and what they spent by RFM scores, cells with customers only. The customers: rfm_scores(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.rfm_movement(
+	since timestamptz,
+	scheme text DEFAULT 'global',
+	cuts retention.rfm_cuts DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (from_segment text, to_segment text, customers bigint)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN QUERY
+	SELECT moved.from_segment, moved.to_segment, count(*)
+	FROM retention.rfm_movement_customers(since, scheme, cuts, moment, shop) AS moved
+	GROUP BY 1, 2
+	ORDER BY 1, 2;
+END
+$$;
+
+COMMENT ON FUNCTION retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
+	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; with cuts by these fixed cut points, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.rfm_movement_customers(
+	since timestamptz,
+	scheme text DEFAULT 'global',
+	cuts retention.rfm_cuts DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (customer_id text, from_segment text, to_segment text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN QUERY
+	SELECT present.customer_id, retention.rfm_segment(past.score, scheme), retention.rfm_segment(present.score, scheme)
+	FROM retention.rfm_scores(cuts, moment, shop) AS present
+	LEFT JOIN retention.rfm_scores(cuts, since, shop) AS past ON past.customer_id = present.customer_id;
+END
+$$;
+
+COMMENT ON FUNCTION retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
+	'Each customer''s RFM segment at an earlier date (NULL: no purchase yet) and at the moment. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.customer_value_bands(
+	bounds numeric[] DEFAULT '{100,500,1000,5000}',
+	at timestamptz DEFAULT NULL,
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (from_value numeric, to_value numeric, customers bigint, spent numeric, customer_share numeric, spent_share numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	moment timestamptz := coalesce(at, retention.now());
+BEGIN
+	RETURN QUERY
+	SELECT band.from_value, band.to_value, count(total.customer_id), coalesce(sum(total.spent), 0),
+		count(total.customer_id) / nullif(sum(count(total.customer_id)) OVER (), 0),
+		coalesce(sum(total.spent), 0) / nullif(sum(sum(total.spent)) OVER (), 0)
+	FROM (
+		SELECT lag(bound) OVER (ORDER BY bound NULLS LAST) AS from_value, bound AS to_value
+		FROM unnest(bounds || NULL::numeric) AS bound
+	) AS band
+	LEFT JOIN retention.customer_totals(moment, shop) AS total
+		ON (band.from_value IS NULL OR total.spent >= band.from_value) AND (band.to_value IS NULL OR total.spent < band.to_value)
+	GROUP BY band.from_value, band.to_value
+	ORDER BY band.from_value NULLS FIRST;
+END
+$$;
+
+COMMENT ON FUNCTION retention.customer_value_bands(numeric[], timestamptz, text) IS
+	'Customers by what they spent (客户价值分层): one row a band, from from_value on and below to_value, NULL being no bound; shares 0 to 1, NULL when there is nothing to share. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+
+CREATE FUNCTION retention.tier_distribution(
+	shop text DEFAULT NULL
+)
+	RETURNS TABLE (tier text, customers bigint, customer_share numeric, spent numeric)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+BEGIN
+	RETURN QUERY
+	SELECT customers.tier, count(*), count(*) / sum(count(*)) OVER (), coalesce(sum(customers.spent), 0)
+	FROM retention.customers
+	WHERE customers.shop_id = the_shop
+	GROUP BY customers.tier
+	ORDER BY 4 DESC, 1;
+END
+$$;
+
+COMMENT ON FUNCTION retention.tier_distribution(text) IS
+	'Customers by the tier they have reached (会员等级分布) as of retention.now(), as in the view customers, where they are listed; NULL: below the lowest. shop NULL means the only shop.';

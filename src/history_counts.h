@@ -1,0 +1,202 @@
+/*
+ * history_counts.h
+ *		The state of aggregates over purchase histories: a table of counters,
+ *		with the question they answer.
+ *
+ * A cell of the table is found by two whole numbers and counts customers,
+ * something else, and money; what these are, each aggregate says.  States of
+ * the same question add up cell by cell, in any order.
+ */
+#ifndef RETENTION_HISTORY_COUNTS_H
+#define RETENTION_HISTORY_COUNTS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "pgtime.h"
+#include "utils/array.h"
+#include "utils/expandeddatum.h"
+#include "utils/numeric.h"
+
+#include "period.h"
+#include "purchase_history.h"
+
+#ifndef HAVE_INT128
+#error "retention needs a compiler with 128-bit integers"
+#endif
+
+/* The aggregate that a state belongs to; part of the external form. */
+typedef enum CountsKind
+{
+	COUNTS_COHORT = 1,
+	COUNTS_NEW_RETURNING = 2,
+	COUNTS_NEXT_PERIOD = 3,
+	COUNTS_REPURCHASE = 4,
+	COUNTS_X_ORDER = 5,
+	COUNTS_RETENTION = 6,
+	COUNTS_GAPS = 7,
+	COUNTS_PARETO = 8,
+	COUNTS_FUNNEL = 9
+} CountsKind;
+
+#define COUNTS_KIND_MAX COUNTS_FUNNEL
+
+/* No horizon, no number. */
+#define COUNTS_NONE		(-1)
+
+/*
+ * The question: what all rows of a group share.  What an aggregate does not
+ * use is zero, so that questions compare bytewise.
+ */
+typedef struct CountsQuestion
+{
+	int32		kind;
+	int32		unit;			/* PeriodUnit */
+	int32		week_start;
+	int32		mode;			/* of retention */
+	int32		number;			/* k, N or X */
+	int32		day;			/* a day that is asked for */
+	TimestampTz at;				/* the moment from which all is seen */
+	int64		horizon;		/* microseconds, or COUNTS_NONE */
+	char		zone[TZ_STRLEN_MAX + 1];
+	char		fractions[TZ_STRLEN_MAX + 1];	/* numeric[] as text */
+} CountsQuestion;
+
+typedef struct CountsCell
+{
+	int64		row;			/* PG_INT64_MIN in an empty slot */
+	int64		col;
+	int64		customers;
+	int64		others;
+	int128		units;			/* money, in units of 10^-scale of the state */
+} CountsCell;
+
+typedef struct HistoryCounts
+{
+	ExpandedObjectHeader hdr;
+	int			magic;
+	CountsQuestion question;
+	int			scale;
+	int64		ncells;
+	uint64		nslots;			/* a power of two */
+	int			shift;			/* 64 less its logarithm */
+	CountsCell *slots;
+} HistoryCounts;
+
+/* An argument that is part of the question, as it was last seen. */
+typedef struct CountsArgument
+{
+	Datum		value;
+	bool		isnull;
+	bool		typbyval;
+	int16		typlen;
+} CountsArgument;
+
+#define COUNTS_MAX_ARGUMENTS 8
+
+/* What an aggregate's transition function keeps for a whole query. */
+typedef struct CountsCall
+{
+	CountsQuestion question;
+	CountsArgument arguments[COUNTS_MAX_ARGUMENTS];
+	int			first;			/* the first of them */
+	bool		varies;			/* not all rows so far had the same question */
+	Calendar   *calendar;		/* NULL when the question has no zone */
+	int32	   *numbers;		/* room for one customer's numbers */
+	int64		nnumbers;
+} CountsCall;
+
+/* Reads the question from the arguments of a call. */
+typedef void (*CountsReader) (FunctionCallInfo fcinfo, CountsQuestion *question);
+
+/*
+ * Begins a transition: the state, made when there is none, and the call.  The
+ * question is in the arguments from first on, those before are the row's own.
+ * Returns NULL when argument 1 is NULL and there is nothing to count.
+ */
+extern HistoryCounts *counts_transition(FunctionCallInfo fcinfo, CountsReader reader,
+										int first, CountsCall **call);
+
+/* Room for so many numbers, kept with the call. */
+extern int32 *counts_numbers(FunctionCallInfo fcinfo, CountsCall *call, int64 n);
+
+/* The state in argument 0 of a final function, which must be of that kind. */
+extern HistoryCounts *counts_state(FunctionCallInfo fcinfo, CountsKind kind);
+
+extern Calendar *counts_calendar(const HistoryCounts *state);
+
+/* Its cells in order of row and column. */
+extern CountsCell *counts_sorted(const HistoryCounts *state);
+
+/* Arguments as parts of a question; n is the argument's number. */
+extern TimestampTz counts_arg_at(FunctionCallInfo fcinfo, int n);
+extern int64 counts_arg_horizon(FunctionCallInfo fcinfo, int n);
+extern void counts_arg_period(FunctionCallInfo fcinfo, int n, CountsQuestion *question);
+extern void counts_arg_zone(FunctionCallInfo fcinfo, int n, CountsQuestion *question);
+extern void counts_arg_fractions(FunctionCallInfo fcinfo, int n, CountsQuestion *question);
+extern void counts_require(FunctionCallInfo fcinfo, int n, const char *name);
+
+/* Fractions, each between 0 and 1, out of a numeric[]. */
+extern Numeric *counts_fractions(Datum array, int *n);
+extern Numeric *counts_question_fractions(const CountsQuestion *question, int *n);
+
+/* ceil(fraction * count), at least 1. */
+extern int64 counts_portion(Numeric fraction, int64 count);
+
+extern Numeric counts_amount(int128 units, int scale);
+extern Datum counts_rate(int64 part, int64 whole);
+
+/* Rows of the result: an array of the composite type the function returns. */
+typedef struct CountsRows
+{
+	Oid			type;
+	TupleDesc	tupdesc;
+	ArrayBuildState *array;
+} CountsRows;
+
+extern void counts_rows_begin(CountsRows *rows, FunctionCallInfo fcinfo);
+extern void counts_rows_add(CountsRows *rows, Datum *values, bool *nulls);
+extern Datum counts_rows_end(CountsRows *rows);
+
+extern CountsCell *counts_cell_grow(HistoryCounts *state, int64 row, int64 col);
+extern int64 counts_scale_change(HistoryCounts *state, int scale);
+extern void counts_overflow(void);
+
+/*
+ * The cell at that place, made when there is none.  Good until the next call.
+ */
+static inline CountsCell *
+counts_cell(HistoryCounts *state, int64 row, int64 col)
+{
+	uint64		hash = ((uint64) row * UINT64CONST(0x9e3779b97f4a7c15) + (uint64) col) *
+		UINT64CONST(0xd6e8feb86659fd93);
+	uint64		slot = hash >> state->shift;
+
+	for (;;)
+	{
+		CountsCell *cell = &state->slots[slot];
+
+		if (cell->row == row && cell->col == col)
+			return cell;
+		if (cell->row == PG_INT64_MIN)
+			return counts_cell_grow(state, row, col);
+		slot = (slot + 1) & (state->nslots - 1);
+	}
+}
+
+/* What amounts of that scale are to be multiplied with. */
+static inline int64
+counts_scale(HistoryCounts *state, int scale)
+{
+	return likely(scale == state->scale) ? 1 : counts_scale_change(state, scale);
+}
+
+static inline void
+counts_add_units(CountsCell *cell, int128 units)
+{
+	if (unlikely(__builtin_add_overflow(cell->units, units, &cell->units)))
+		counts_overflow();
+}
+
+#endif							/* RETENTION_HISTORY_COUNTS_H */

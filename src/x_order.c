@@ -1,0 +1,155 @@
+/*
+ * x_order.c
+ *		After how many purchases customers stay: x_order_rates() and
+ *		magic_number().
+ */
+#include "history_counts.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+PG_FUNCTION_INFO_V1(x_order_transition);
+PG_FUNCTION_INFO_V1(x_order_rates_final);
+PG_FUNCTION_INFO_V1(magic_number_final);
+
+/* A step counts when so many customers took it, and rises by so much. */
+#define LEAST_CUSTOMERS 30
+#define EPSILON_PERCENT 5
+
+/*
+ * Arguments after the history: horizon, moment.
+ */
+static void
+x_order_question(FunctionCallInfo fcinfo, CountsQuestion *question)
+{
+	question->kind = COUNTS_X_ORDER;
+	question->horizon = counts_arg_horizon(fcinfo, 2);
+	question->at = counts_arg_at(fcinfo, 3);
+}
+
+/*
+ * The counters of X: customers whose X-th purchase lies at least the horizon
+ * ago, and of them those who made the next one within it (others).
+ */
+Datum
+x_order_transition(PG_FUNCTION_ARGS)
+{
+	CountsCall *call;
+	HistoryCounts *state = counts_transition(fcinfo, x_order_question, 2, &call);
+	HistoryReader reader;
+	TimestampTz at;
+	TimestampTz before = 0;
+	TimestampTz now;
+	TimestampTz latest;
+	int64		horizon;
+	CountsCell *cell = NULL;
+	int64		x = 0;
+
+	if (state == NULL)
+	{
+		if (PG_ARGISNULL(0))
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	}
+
+	now = call->question.at;
+	horizon = call->question.horizon;
+	latest = now;
+	if (horizon == COUNTS_NONE)
+		horizon = PG_INT64_MAX;
+	else
+		latest -= horizon;
+
+	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	while (history_reader_next(&reader, &at, NULL) && at <= now)
+	{
+		if (cell != NULL)
+			cell->others += ((uint64) at - (uint64) before <= (uint64) horizon);
+		if (at > latest)
+			break;
+		cell = counts_cell(state, ++x, 0);
+		cell->customers++;
+		before = at;
+	}
+	return EOHPGetRWDatum(&state->hdr);
+}
+
+Datum
+x_order_rates_final(PG_FUNCTION_ARGS)
+{
+	HistoryCounts *state = counts_state(fcinfo, COUNTS_X_ORDER);
+	CountsCell *cells = counts_sorted(state);
+	CountsRows	rows;
+
+	counts_rows_begin(&rows, fcinfo);
+	for (int64 i = 0; i < state->ncells; i++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {false};
+
+		values[0] = Int64GetDatum(cells[i].row);
+		values[1] = Int64GetDatum(cells[i].customers);
+		values[2] = Int64GetDatum(cells[i].others);
+		nulls[3] = cells[i].customers == 0;
+		if (!nulls[3])
+			values[3] = counts_rate(cells[i].others, cells[i].customers);
+		counts_rows_add(&rows, values, nulls);
+	}
+	PG_RETURN_DATUM(counts_rows_end(&rows));
+}
+
+static Datum
+product(Datum a, Datum b)
+{
+	return DirectFunctionCall2(numeric_mul, a, b);
+}
+
+static Datum
+whole(int64 n)
+{
+	return NumericGetDatum(int64_to_numeric(n));
+}
+
+/*
+ * Whether the rate of b is greater than that of a by epsilon or more, without
+ * dividing, so without rounding.
+ */
+static bool
+rises(const CountsCell *a, const CountsCell *b, Datum epsilon)
+{
+	Datum		difference = DirectFunctionCall2(numeric_sub,
+												 product(whole(b->others), whole(a->customers)),
+												 product(whole(a->others), whole(b->customers)));
+
+	return DatumGetBool(DirectFunctionCall2(numeric_ge, difference,
+											product(epsilon, product(whole(a->customers), whole(b->customers)))));
+}
+
+/*
+ * magic_number(state [, epsilon, least_customers])
+ */
+Datum
+magic_number_final(PG_FUNCTION_ARGS)
+{
+	HistoryCounts *state = counts_state(fcinfo, COUNTS_X_ORDER);
+	CountsCell *cells = counts_sorted(state);
+	int64		least = PG_NARGS() > 2 ? PG_GETARG_INT64(2) : LEAST_CUSTOMERS;
+	Datum		epsilon;
+	int64		magic = 1;
+	bool		any = false;
+
+	if (PG_NARGS() > 1)
+		epsilon = PG_GETARG_DATUM(1);
+	else
+		epsilon = NumericGetDatum(int64_div_fast_to_numeric(EPSILON_PERCENT, 2));
+
+	for (int64 i = 1; i < state->ncells && cells[i].customers >= Max(least, 1); i++)
+	{
+		any = true;
+		if (rises(&cells[i - 1], &cells[i], epsilon))
+			magic = cells[i].row;
+	}
+	if (!any)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(magic);
+}
