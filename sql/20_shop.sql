@@ -19,8 +19,23 @@ CREATE TABLE retention.shop (
 	points_value numeric NOT NULL DEFAULT 0.02 CHECK (points_value BETWEEN 0 AND 1000000),
 	accrue_on text NOT NULL DEFAULT 'completed' CHECK (accrue_on IN ('paid', 'completed')),
 	accrue_after_days integer NOT NULL DEFAULT 0 CHECK (accrue_after_days BETWEEN 0 AND 3650),
+	points_rounding text NOT NULL DEFAULT 'down' CHECK (points_rounding IN ('down', 'nearest', 'up')),
+	points_expiry text NOT NULL DEFAULT 'none'
+		CHECK (points_expiry IN ('none', 'months', 'end_of_month', 'end_of_quarter', 'end_of_year')),
+	points_expiry_months integer NOT NULL DEFAULT 12 CHECK (points_expiry_months BETWEEN 0 AND 1200),
 	debt_policy text NOT NULL DEFAULT 'debt' CHECK (debt_policy IN ('debt', 'forgive')),
+	hold_timeout interval NOT NULL DEFAULT '30 minutes' CHECK (hold_timeout > interval '0' AND hold_timeout <= interval '100 years'),
+	birthday_multiplier numeric NOT NULL DEFAULT 1 CHECK (birthday_multiplier BETWEEN 0 AND 1000),
+	member_day integer CHECK (member_day BETWEEN 1 AND 31),
+	member_day_multiplier numeric NOT NULL DEFAULT 1 CHECK (member_day_multiplier BETWEEN 0 AND 1000),
+	joining_bonus bigint NOT NULL DEFAULT 0 CHECK (joining_bonus >= 0),
+	joining_bonus_from timestamptz NOT NULL DEFAULT retention.now(),
+	referral_bonus bigint NOT NULL DEFAULT 0 CHECK (referral_bonus >= 0),
+	referred_bonus bigint NOT NULL DEFAULT 0 CHECK (referred_bonus >= 0),
+	referral_from timestamptz NOT NULL DEFAULT retention.now(),
 	tier_window interval CHECK (tier_window > interval '0' AND tier_window <= interval '100 years'),
+	tier_grace interval CHECK (tier_grace > interval '0' AND tier_grace <= interval '100 years'),
+	tier_downgrade text NOT NULL DEFAULT 'balance' CHECK (tier_downgrade IN ('balance', 'one_rung')),
 	week_start text NOT NULL DEFAULT 'monday'
 		CHECK (week_start IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')),
 	quiet_from time DEFAULT '21:00',
@@ -30,7 +45,8 @@ CREATE TABLE retention.shop (
 	suppress_unanswered integer DEFAULT 10 CHECK (suppress_unanswered > 0),
 	suppress_review_days integer DEFAULT 180 CHECK (suppress_review_days > 0),
 	care_max_attempts integer NOT NULL DEFAULT 5 CHECK (care_max_attempts > 0),
-	attribution_days integer NOT NULL DEFAULT 7 CHECK (attribution_days > 0)
+	attribution_days integer NOT NULL DEFAULT 7 CHECK (attribution_days > 0),
+	CHECK (points_expiry <> 'months' OR points_expiry_months > 0)
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.shop', '');
@@ -49,8 +65,22 @@ COMMENT ON COLUMN retention.shop.points_rate IS 'Points for one unit of currency
 COMMENT ON COLUMN retention.shop.points_value IS 'Currency that one point is worth when redeemed';
 COMMENT ON COLUMN retention.shop.accrue_on IS 'The event that earns points: paid or completed';
 COMMENT ON COLUMN retention.shop.accrue_after_days IS 'Days between that event and the accrual';
+COMMENT ON COLUMN retention.shop.points_rounding IS 'How an order''s points are rounded to a whole number: down, nearest or up';
+COMMENT ON COLUMN retention.shop.points_expiry IS 'When points lapse: none (never), months (so many months after they were earned), or end_of_month, end_of_quarter, end_of_year (at the end of the period in which those months are over)';
+COMMENT ON COLUMN retention.shop.points_expiry_months IS 'Months of points_expiry; 0 with end_of_year is the end of the year the points were earned in';
+COMMENT ON COLUMN retention.shop.hold_timeout IS 'How long hold() keeps points aside when it is not told';
+COMMENT ON COLUMN retention.shop.birthday_multiplier IS 'Points of an order paid on the customer''s birthday are multiplied by it, beside the tier''s multiplier; 1 switches it off. Where it is also member day the larger counts';
+COMMENT ON COLUMN retention.shop.member_day IS 'Day of the month that is member day (会员日); NULL for none';
+COMMENT ON COLUMN retention.shop.member_day_multiplier IS 'Points of an order paid on member day are multiplied by it, beside the tier''s multiplier';
+COMMENT ON COLUMN retention.shop.joining_bonus IS 'Points for joining, posted by run(); 0 for none';
+COMMENT ON COLUMN retention.shop.joining_bonus_from IS 'Customers who joined before get no joining bonus; set to the present moment when the bonus is switched on';
+COMMENT ON COLUMN retention.shop.referral_bonus IS 'Points for the referrer after the first completed purchase of a customer referred, posted by run(); 0 for none';
+COMMENT ON COLUMN retention.shop.referred_bonus IS 'Points for the customer referred, at the same time; 0 for none';
+COMMENT ON COLUMN retention.shop.referral_from IS 'Purchases completed before bring no referral bonus; set to the present moment when a bonus is switched on';
 COMMENT ON COLUMN retention.shop.debt_policy IS 'When reversed points are already spent: debt (repaid by the next accruals) or forgive';
 COMMENT ON COLUMN retention.shop.tier_window IS 'How far back purchases count towards a tier; NULL means for ever';
+COMMENT ON COLUMN retention.shop.tier_grace IS 'How long a customer keeps a tier whose conditions are no longer met; NULL means not at all';
+COMMENT ON COLUMN retention.shop.tier_downgrade IS 'Where a downgrade leads: balance (to the tier whose conditions are met) or one_rung (to the next lower one, with a grace period of its own)';
 COMMENT ON COLUMN retention.shop.quiet_from IS 'No message goes out from this time of the shop''s day on; NULL, or equal to quiet_to, means no quiet hours';
 COMMENT ON COLUMN retention.shop.quiet_to IS 'Messages go out again from this time of the shop''s day on';
 COMMENT ON COLUMN retention.shop.marketing_consent IS 'opt_in: marketing goes only to those who agreed to it; opt_out: to all who have not refused';
@@ -60,6 +90,31 @@ COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so ma
 COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
 COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
 COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
+
+-- A bonus that is switched on counts from then on, not for the past.
+CREATE FUNCTION retention.date_bonus()
+	RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF OLD.joining_bonus = 0 AND NEW.joining_bonus > 0
+		AND NEW.joining_bonus_from = OLD.joining_bonus_from THEN
+		NEW.joining_bonus_from := retention.now();
+	END IF;
+	IF OLD.referral_bonus + OLD.referred_bonus = 0 AND NEW.referral_bonus + NEW.referred_bonus > 0
+		AND NEW.referral_from = OLD.referral_from THEN
+		NEW.referral_from := retention.now();
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION retention.date_bonus() IS 'Trigger on shop: dates a bonus that is switched on, unless its date is set in the same statement';
+
+CREATE TRIGGER date_bonus
+	BEFORE UPDATE ON retention.shop
+	FOR EACH ROW EXECUTE FUNCTION retention.date_bonus();
 
 -- ---------------------------------------------------------------------------
 -- Cached settings

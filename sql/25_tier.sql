@@ -15,6 +15,8 @@ CREATE TABLE retention.tier_default (
 	match text NOT NULL DEFAULT 'any' CHECK (match IN ('any', 'all')),
 	multiplier numeric NOT NULL DEFAULT 1 CHECK (multiplier >= 0 AND multiplier < 'Infinity'),
 	discount numeric NOT NULL DEFAULT 1 CHECK (discount > 0 AND discount <= 1),
+	member_price boolean NOT NULL DEFAULT false,
+	purchase_limit bigint CHECK (purchase_limit > 0),
 	benefits jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(benefits) = 'object')
 );
 
@@ -34,6 +36,8 @@ COMMENT ON COLUMN retention.tier_default.min_purchases IS 'Number of purchases t
 COMMENT ON COLUMN retention.tier_default.match IS 'Where both are asked: any (either is enough) or all';
 COMMENT ON COLUMN retention.tier_default.multiplier IS 'Points earned are multiplied by it';
 COMMENT ON COLUMN retention.tier_default.discount IS 'Share of the price to pay: 0.95 is 5 per cent off (九五折)';
+COMMENT ON COLUMN retention.tier_default.member_price IS 'Whether members'' prices apply';
+COMMENT ON COLUMN retention.tier_default.purchase_limit IS 'How many of one article the customer may buy where a limit is set; NULL means no limit of the tier';
 COMMENT ON COLUMN retention.tier_default.benefits IS 'Anything else the tier brings, for templates and BI';
 
 CREATE TABLE retention.tier (
@@ -46,6 +50,8 @@ CREATE TABLE retention.tier (
 	match text NOT NULL DEFAULT 'any' CHECK (match IN ('any', 'all')),
 	multiplier numeric NOT NULL DEFAULT 1 CHECK (multiplier >= 0 AND multiplier < 'Infinity'),
 	discount numeric NOT NULL DEFAULT 1 CHECK (discount > 0 AND discount <= 1),
+	member_price boolean NOT NULL DEFAULT false,
+	purchase_limit bigint CHECK (purchase_limit > 0),
 	benefits jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(benefits) = 'object'),
 	PRIMARY KEY (shop_id, name),
 	UNIQUE (shop_id, rung)
@@ -63,6 +69,8 @@ COMMENT ON COLUMN retention.tier.min_purchases IS 'Number of purchases that the 
 COMMENT ON COLUMN retention.tier.match IS 'Where both are asked: any (either is enough) or all';
 COMMENT ON COLUMN retention.tier.multiplier IS 'Points earned are multiplied by it';
 COMMENT ON COLUMN retention.tier.discount IS 'Share of the price to pay: 0.95 is 5 per cent off (九五折)';
+COMMENT ON COLUMN retention.tier.member_price IS 'Whether members'' prices apply';
+COMMENT ON COLUMN retention.tier.purchase_limit IS 'How many of one article the customer may buy where a limit is set; NULL means no limit of the tier';
 COMMENT ON COLUMN retention.tier.benefits IS 'Anything else the tier brings, for templates and BI';
 
 CREATE TRIGGER invalidate_cache

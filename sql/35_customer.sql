@@ -52,6 +52,12 @@ CREATE TABLE retention.customer_stats (
 	points_debt bigint NOT NULL DEFAULT 0,
 	points_held bigint NOT NULL DEFAULT 0,
 	last_entry_no bigint NOT NULL DEFAULT 0,
+	points_as_of timestamptz,
+	points_due_at timestamptz,
+	tier text,
+	tier_since timestamptz,
+	tier_below_since timestamptz,
+	tier_review_at timestamptz,
 	history_from timestamptz,
 	history retention.purchase_history,
 	PRIMARY KEY (shop_id, customer_id)
@@ -72,6 +78,12 @@ COMMENT ON COLUMN retention.customer_stats.points_posted IS 'Sum of the customer
 COMMENT ON COLUMN retention.customer_stats.points_debt IS 'Points reversed after they were spent, to be repaid by the next accruals';
 COMMENT ON COLUMN retention.customer_stats.points_held IS 'Points set aside by open holds';
 COMMENT ON COLUMN retention.customer_stats.last_entry_no IS 'Number of the customer''s last points entry';
+COMMENT ON COLUMN retention.customer_stats.points_as_of IS 'The latest moment at which an entry or hold of the customer counts; from then on these counters are the balance';
+COMMENT ON COLUMN retention.customer_stats.points_due_at IS 'No points lapse and no hold times out before this moment; NULL means never';
+COMMENT ON COLUMN retention.customer_stats.tier IS 'The tier the customer has, a grace period included; NULL for none';
+COMMENT ON COLUMN retention.customer_stats.tier_since IS 'Since when the customer has it';
+COMMENT ON COLUMN retention.customer_stats.tier_below_since IS 'Since when its conditions are no longer met; NULL while they are';
+COMMENT ON COLUMN retention.customer_stats.tier_review_at IS 'When the tier is next to be reviewed though nothing is bought; NULL means never';
 COMMENT ON COLUMN retention.customer_stats.history_from IS 'Purchases from this moment on are in history, older ones in customer_history; NULL when all are in history';
 COMMENT ON COLUMN retention.customer_stats.history IS 'The latest purchases, at most about 1 kB of them; NULL when there are none';
 

@@ -2,8 +2,13 @@
 -- customer_tier: the tier a customer has reached
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION retention.customer_tier(customer text, shop text DEFAULT NULL, at timestamptz DEFAULT NULL)
-	RETURNS text
+CREATE FUNCTION retention.tier_progress(
+	customer text,
+	shop text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	OUT purchases bigint,
+	OUT spent numeric
+)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -15,8 +20,6 @@ DECLARE
 	stats retention.customer_stats;
 	from_time timestamptz;
 	to_time timestamptz;
-	purchases bigint;
-	spent numeric;
 BEGIN
 	SELECT s.tier_window, s.time_zone INTO tier_window, time_zone
 	FROM retention.shop AS s
@@ -26,17 +29,10 @@ BEGIN
 	FROM retention.customer_stats AS s
 	WHERE s.shop_id = the_shop AND s.customer_id = customer;
 
-	IF NOT FOUND THEN
-		PERFORM FROM retention.customer AS c
-		WHERE c.shop_id = the_shop AND c.customer_id = customer;
-		IF NOT FOUND THEN
-			RETURN NULL;
-		END IF;
-		RETURN retention.tier_of(0, 0, shop);
-	END IF;
-
-	IF tier_window IS NULL AND at IS NULL THEN
-		RETURN retention.tier_of(stats.spent, stats.purchases, shop);
+	IF NOT FOUND OR tier_window IS NULL AND at IS NULL THEN
+		purchases := coalesce(stats.purchases, 0);
+		spent := coalesce(stats.spent, 0);
+		RETURN;
 	END IF;
 
 	-- Bounds are from ... to before; what happened at that very moment counts.
@@ -63,13 +59,49 @@ BEGIN
 					AND first.starts_at <= from_time), '-infinity')
 			AND (to_time IS NULL OR h.starts_at < to_time);
 	END IF;
+END
+$$;
 
-	RETURN retention.tier_of(spent, purchases, shop);
+COMMENT ON FUNCTION retention.tier_progress(text, text, timestamptz) IS
+	'What counts towards a customer''s tier: purchases and amount spent, over all or within shop.tier_window before the moment at (NULL: now, and all that is recorded); zeros for an unknown customer';
+
+CREATE FUNCTION retention.customer_tier(customer text, shop text DEFAULT NULL, at timestamptz DEFAULT NULL)
+	RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	kept text;
+	progress record;
+BEGIN
+	-- Where a tier is kept for a while, the customer has what is kept.
+	SELECT CASE WHEN at IS NULL AND (h.tier_grace IS NOT NULL OR h.tier_downgrade <> 'balance') THEN s.tier END
+	INTO kept
+	FROM retention.customer_stats AS s
+	JOIN retention.shop AS h ON h.shop_id = s.shop_id
+	WHERE s.shop_id = the_shop AND s.customer_id = customer;
+
+	IF NOT FOUND THEN
+		PERFORM FROM retention.customer AS c
+		WHERE c.shop_id = the_shop AND c.customer_id = customer;
+		IF NOT FOUND THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	IF kept IS NOT NULL THEN
+		RETURN kept;
+	END IF;
+
+	SELECT p.* INTO progress
+	FROM retention.tier_progress(customer, shop, at) AS p;
+	RETURN retention.tier_of(progress.spent, progress.purchases, shop);
 END
 $$;
 
 COMMENT ON FUNCTION retention.customer_tier(text, text, timestamptz) IS
-	'Name of the tier a customer has reached by today''s ladder: over all purchases, or those within shop.tier_window before the moment at. Where at is NULL all that is recorded counts, and the window ends now; otherwise what was paid up to at. NULL for an unknown customer, or when not even the lowest tier is reached; without a name the only shop is meant, an unknown shop or several and none named is an error';
+	'Name of the tier a customer has reached by today''s ladder: over all purchases, or those within shop.tier_window before the moment at. Where at is NULL all that is recorded counts, the window ends now, and a tier kept by a grace period (shop.tier_grace) or lost one rung at a time is told as kept; otherwise what was paid up to at. NULL for an unknown customer, or when not even the lowest tier is reached; without a name the only shop is meant, an unknown shop or several and none named is an error';
 
 CREATE FUNCTION retention.customer_tier(customer anynonarray, shop text DEFAULT NULL, at timestamptz DEFAULT NULL)
 	RETURNS text

@@ -31,6 +31,7 @@ CREATE TABLE retention.purchase (
 	accrued_at timestamptz,
 	accrual_rate numeric,
 	accrual_multiplier numeric,
+	accrual_rule jsonb,
 	accrued_points bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (source_id, order_id)
 ) WITH (fillfactor = 80);
@@ -73,4 +74,5 @@ COMMENT ON COLUMN retention.purchase.accrual_due_at IS 'When its points fall due
 COMMENT ON COLUMN retention.purchase.accrued_at IS 'When its points counted from; NULL before the accrual';
 COMMENT ON COLUMN retention.purchase.accrual_rate IS 'Points rate it was accrued with';
 COMMENT ON COLUMN retention.purchase.accrual_multiplier IS 'Multiplier it was accrued with';
+COMMENT ON COLUMN retention.purchase.accrual_rule IS 'What else it was accrued with: rounding, expires_at, and the parts of the multiplier (tier, occasion)';
 COMMENT ON COLUMN retention.purchase.accrued_points IS 'Points posted for it, reversals taken off';

@@ -79,7 +79,12 @@ CREATE VIEW retention.customers AS
 			coalesce(stats.purchases, 0) AS purchases,
 			coalesce(stats.spent, 0) AS spent,
 			coalesce(stats.unpaid_orders, 0) AS unpaid_orders,
-			coalesce(stats.points_posted - stats.points_held, 0) AS points,
+			-- The counters say it, unless something has fallen due since.
+			CASE
+				WHEN stats.points_due_at <= retention.now() OR stats.points_as_of > retention.now()
+				THEN retention.points_balance(customer.customer_id, shop => shop.name)
+				ELSE coalesce(stats.points_posted - stats.points_held, 0)
+			END AS points,
 			day.today - timezone(shop.time_zone, stats.last_purchase_at)::date AS recency_days,
 			retention.rfm_score(
 				stats.last_purchase_at,

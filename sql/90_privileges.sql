@@ -30,6 +30,8 @@ $$;
 GRANT SELECT ON
 	retention.backfills,
 	retention.care_rules,
+	retention.points_daily,
+	retention.tier_change,
 	retention.customers,
 	retention.customer_groups,
 	retention.customer_purchases,
@@ -40,11 +42,46 @@ GRANT SELECT ON
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
-	retention.points_balance(text, text),
-	retention.points_balance(anynonarray, text),
+	retention.points_balance(text, timestamptz, text),
+	retention.points_balance(anynonarray, timestamptz, text),
+	retention.points_value(bigint, text),
+	retention.points_for(numeric, text),
+	retention.points_statement(text, timestamptz, timestamptz, text),
+	retention.points_statement(anynonarray, timestamptz, timestamptz, text),
+	retention.points_parts(text, text),
+	retention.points_pending(text, text),
+	retention.points_liability(timestamptz, text),
+	retention.my_points(text, timestamptz, text),
+	retention.my_points(anynonarray, timestamptz, text),
+	retention.tier_progress(text, text, timestamptz),
+	retention.tier_benefits(text, text),
+	retention.tier_benefits(anynonarray, text),
+	retention.ladder(text),
+	retention.check_ledger(text),
 	retention.customer_tier(text, text, timestamptz),
 	retention.customer_tier(anynonarray, text, timestamptz)
 TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.redeem(text, bigint, text, text, timestamptz, text),
+	retention.redeem(anynonarray, bigint, text, text, timestamptz, text),
+	retention.hold(text, bigint, text, interval, text, timestamptz, text),
+	retention.hold(anynonarray, bigint, text, interval, text, timestamptz, text),
+	retention.capture(text, text, bigint, timestamptz, text),
+	retention.capture(anynonarray, text, bigint, timestamptz, text),
+	retention.release(text, text, timestamptz, text),
+	retention.release(anynonarray, text, timestamptz, text),
+	retention.cancel_redemption(text, text, bigint, text, timestamptz, text),
+	retention.cancel_redemption(anynonarray, text, bigint, text, timestamptz, text),
+	retention.adjust(text, bigint, text, text, timestamptz, text),
+	retention.adjust(anynonarray, bigint, text, text, timestamptz, text),
+	retention.grant(text, bigint, text, text, timestamptz, timestamptz, text),
+	retention.grant(anynonarray, bigint, text, text, timestamptz, timestamptz, text),
+	retention.transfer(text, text, bigint, text, timestamptz, text),
+	retention.transfer(anynonarray, anynonarray, bigint, text, timestamptz, text),
+	retention.grant_referral(text, bigint, text, text, timestamptz, timestamptz, text),
+	retention.expire_points(timestamptz, text)
+TO retention_operator;
 
 -- What events() and lines() read belongs to the shop; readers see it as views would show it.
 GRANT EXECUTE ON FUNCTION

@@ -37,6 +37,8 @@ static const char *const stats_columns[] = {
 	"shop_id", "customer_id", "first_purchase_at", "last_purchase_at",
 	"purchases", "unpaid_orders", "unlinked_refunds", "spent",
 	"points_posted", "points_debt", "points_held", "last_entry_no",
+	"points_as_of", "points_due_at",
+	"tier", "tier_since", "tier_below_since", "tier_review_at",
 	"history_from", "history"
 };
 
@@ -46,6 +48,8 @@ static const char *const stats_columns[] = {
 	"SELECT s.shop_id, s.customer_id, s.first_purchase_at, s.last_purchase_at," \
 	" s.purchases, s.unpaid_orders, s.unlinked_refunds, s.spent," \
 	" s.points_posted, s.points_debt, s.points_held, s.last_entry_no," \
+	" s.points_as_of, s.points_due_at," \
+	" s.tier, s.tier_since, s.tier_below_since, s.tier_review_at," \
 	" s.history_from, s.history"
 
 static OwnQuery lock_one = {
@@ -103,11 +107,41 @@ static OwnQuery update_stats = {
 	" points_debt = u.points_debt,"
 	" points_held = u.points_held,"
 	" last_entry_no = u.last_entry_no,"
+	" points_as_of = u.points_as_of,"
+	" points_due_at = u.points_due_at,"
+	" tier = u.tier,"
+	" tier_since = u.tier_since,"
+	" tier_below_since = u.tier_below_since,"
+	" tier_review_at = u.tier_review_at,"
 	" history_from = u.history_from,"
 	" history = u.history"
 	" FROM unnest($1) AS u"
 	" WHERE s.shop_id = u.shop_id AND s.customer_id = u.customer_id",
 	1, {"retention.customer_stats[]"}
+};
+
+static OwnQuery update_one = {
+	"UPDATE retention.customer_stats s"
+	" SET first_purchase_at = ($1).first_purchase_at,"
+	" last_purchase_at = ($1).last_purchase_at,"
+	" purchases = ($1).purchases,"
+	" unpaid_orders = ($1).unpaid_orders,"
+	" unlinked_refunds = ($1).unlinked_refunds,"
+	" spent = ($1).spent,"
+	" points_posted = ($1).points_posted,"
+	" points_debt = ($1).points_debt,"
+	" points_held = ($1).points_held,"
+	" last_entry_no = ($1).last_entry_no,"
+	" points_as_of = ($1).points_as_of,"
+	" points_due_at = ($1).points_due_at,"
+	" tier = ($1).tier,"
+	" tier_since = ($1).tier_since,"
+	" tier_below_since = ($1).tier_below_since,"
+	" tier_review_at = ($1).tier_review_at,"
+	" history_from = ($1).history_from,"
+	" history = ($1).history"
+	" WHERE s.shop_id = ($1).shop_id AND s.customer_id = ($1).customer_id",
+	1, {"retention.customer_stats"}
 };
 
 static OwnQuery read_chunk_at = {
@@ -221,8 +255,14 @@ customer_read(Customer *customer, HeapTuple tuple)
 	customer->points_debt = own_int64(tuple, 10);
 	customer->points_held = own_int64(tuple, 11);
 	customer->last_entry_no = own_int64(tuple, 12);
-	customer->history_from = own_time(tuple, 13);
-	history = own_copy(tuple, 14, &isnull);
+	customer->points_as_of = own_time(tuple, 13);
+	customer->points_due_at = own_time(tuple, 14);
+	customer->tier = own_text(tuple, 15);
+	customer->tier_since = own_time(tuple, 16);
+	customer->tier_below_since = own_time(tuple, 17);
+	customer->tier_review_at = own_time(tuple, 18);
+	customer->history_from = own_time(tuple, 19);
+	history = own_copy(tuple, 20, &isnull);
 	customer->history = isnull ? NULL : (PurchaseHistory *) DatumGetPointer(history);
 	customer->builder = NULL;
 	customer->history_changed = false;
@@ -258,6 +298,37 @@ customers_ensure(CustomerKey *keys, int nkeys)
 	own_execute(&insert_customers, args, NULL);
 }
 
+static uint64
+lock_row(CustomerKey *key)
+{
+	Datum		args[2];
+
+	args[0] = Int32GetDatum(key->shop_id);
+	args[1] = CStringGetTextDatum(key->customer_id);
+	return own_execute(&lock_one, args, NULL);
+}
+
+static CustomerSet *
+read_locked(int nkeys)
+{
+	CustomerSet *set = (CustomerSet *) palloc0(sizeof(CustomerSet));
+
+	set->customers = (Customer *) palloc(Max(nkeys, 1) * sizeof(Customer));
+	for (int i = 0; i < nkeys; i++)
+		customer_read(&set->customers[i], SPI_tuptable->vals[i]);
+	set->ncustomers = nkeys;
+	return set;
+}
+
+/*
+ * Lock a customer who has a row; NULL when there is none.
+ */
+CustomerSet *
+customers_lock_known(CustomerKey *key)
+{
+	return lock_row(key) == 0 ? NULL : read_locked(1);
+}
+
 /*
  * Lock customers in the order of their keys and read them, making rows for
  * those not seen before.  keys must be sorted and without repeats.
@@ -269,22 +340,14 @@ customers_ensure(CustomerKey *keys, int nkeys)
 CustomerSet *
 customers_lock(CustomerKey *keys, int nkeys)
 {
-	CustomerSet *set = (CustomerSet *) palloc0(sizeof(CustomerSet));
 	Datum		args[2];
 	uint64		found = 0;
 
-	set->customers = (Customer *) palloc(Max(nkeys, 1) * sizeof(Customer));
 	if (nkeys == 0)
-		return set;
+		return read_locked(0);
 
 	if (nkeys == 1)
-	{
-		Datum		one[2];
-
-		one[0] = Int32GetDatum(keys[0].shop_id);
-		one[1] = CStringGetTextDatum(keys[0].customer_id);
-		found = own_execute(&lock_one, one, NULL);
-	}
+		found = lock_row(&keys[0]);
 
 	if (found == 0)
 	{
@@ -298,11 +361,7 @@ customers_lock(CustomerKey *keys, int nkeys)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("a customer was removed by another transaction"),
 				 errhint("Try the transaction again.")));
-
-	for (int i = 0; i < nkeys; i++)
-		customer_read(&set->customers[i], SPI_tuptable->vals[i]);
-	set->ncustomers = nkeys;
-	return set;
+	return read_locked(nkeys);
 }
 
 Customer *
@@ -335,6 +394,12 @@ void
 customer_touch(Customer *customer)
 {
 	customer->changed = true;
+}
+
+bool
+customer_changed(const Customer *customer)
+{
+	return customer->changed;
 }
 
 static HistoryBuilder *
@@ -601,6 +666,26 @@ customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
 	*spent = sum;
 }
 
+/* The first purchase since then that is not in a chunk; NO_TIME: none. */
+TimestampTz
+customer_first_purchase_from(Customer *customer, TimestampTz from)
+{
+	PurchaseHistory *tail = history_builder_finish(customer_builder(customer));
+	HistoryReader reader;
+	TimestampTz at;
+	int64		units;
+
+	if (tail == NULL)
+		return NO_TIME;
+	history_reader_init(&reader, tail);
+	while (history_reader_next(&reader, &at, &units))
+	{
+		if (at >= from)
+			return at;
+	}
+	return NO_TIME;
+}
+
 /* The history to store, its older part moved to chunks when it is too long. */
 static PurchaseHistory *
 customer_finish_history(Customer *customer)
@@ -629,6 +714,13 @@ customer_finish_history(Customer *customer)
 	return history_builder_finish(builder);
 }
 
+static void
+set_time(Datum *value, bool *isnull, TimestampTz at)
+{
+	*value = TimestampTzGetDatum(at);
+	*isnull = (at == NO_TIME);
+}
+
 void
 customers_write(CustomerSet *set)
 {
@@ -650,10 +742,8 @@ customers_write(CustomerSet *set)
 			customer->history = customer_finish_history(customer);
 
 		key_as_args(customer, values);
-		values[2] = TimestampTzGetDatum(customer->first_purchase_at);
-		nulls[2] = customer->first_purchase_at == NO_TIME;
-		values[3] = TimestampTzGetDatum(customer->last_purchase_at);
-		nulls[3] = customer->last_purchase_at == NO_TIME;
+		set_time(&values[2], &nulls[2], customer->first_purchase_at);
+		set_time(&values[3], &nulls[3], customer->last_purchase_at);
 		values[4] = Int64GetDatum(customer->purchases);
 		values[5] = Int64GetDatum(customer->unpaid_orders);
 		values[6] = Int64GetDatum(customer->unlinked_refunds);
@@ -662,14 +752,23 @@ customers_write(CustomerSet *set)
 		values[9] = Int64GetDatum(customer->points_debt);
 		values[10] = Int64GetDatum(customer->points_held);
 		values[11] = Int64GetDatum(customer->last_entry_no);
-		values[12] = TimestampTzGetDatum(customer->history_from);
-		nulls[12] = customer->history_from == NO_TIME;
-		values[13] = PointerGetDatum(customer->history);
-		nulls[13] = customer->history == NULL;
+		set_time(&values[12], &nulls[12], customer->points_as_of);
+		set_time(&values[13], &nulls[13], customer->points_due_at);
+		nulls[14] = customer->tier == NULL;
+		values[14] = customer->tier ? CStringGetTextDatum(customer->tier) : (Datum) 0;
+		set_time(&values[15], &nulls[15], customer->tier_since);
+		set_time(&values[16], &nulls[16], customer->tier_below_since);
+		set_time(&values[17], &nulls[17], customer->tier_review_at);
+		set_time(&values[18], &nulls[18], customer->history_from);
+		values[19] = PointerGetDatum(customer->history);
+		nulls[19] = customer->history == NULL;
 		own_rows_add(&rows, N_STATS_COLUMNS, stats_columns, values, nulls);
 
 		customer->changed = false;
 		customer->history_changed = false;
 	}
-	own_rows_execute(&rows, &update_stats);
+	if (rows.nrows == 1)
+		own_execute(&update_one, rows.rows, NULL);
+	else
+		own_rows_execute(&rows, &update_stats);
 }

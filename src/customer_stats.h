@@ -33,6 +33,12 @@ typedef struct Customer
 	int64		points_debt;
 	int64		points_held;
 	int64		last_entry_no;
+	TimestampTz points_as_of;	/* the latest moment its entries count at */
+	TimestampTz points_due_at;	/* nothing lapses or times out before; NO_TIME: ever */
+	char	   *tier;			/* NULL: none */
+	TimestampTz tier_since;
+	TimestampTz tier_below_since;	/* below the tier since then; NO_TIME: is not */
+	TimestampTz tier_review_at; /* no change by time alone before; NO_TIME: ever */
 
 	/* private to customer_stats.c */
 	TimestampTz history_from;
@@ -54,14 +60,17 @@ typedef struct CustomerSet
 extern int	customer_key_compare(const CustomerKey *a, const CustomerKey *b);
 extern int	customer_keys_sort(CustomerKey *keys, int nkeys);
 
+extern CustomerSet *customers_lock_known(CustomerKey *key);
 extern void customers_ensure(CustomerKey *keys, int nkeys);
 extern CustomerSet *customers_lock(CustomerKey *keys, int nkeys);
 extern Customer *customer_find(CustomerSet *set, int32 shop_id, const char *customer_id);
 extern void customers_write(CustomerSet *set);
 
 extern void customer_touch(Customer *customer);
+extern bool customer_changed(const Customer *customer);
 extern void customer_add_purchase(Customer *customer, TimestampTz at, Numeric value);
 extern void customer_remove_purchase(Customer *customer, TimestampTz at, Numeric value);
+extern TimestampTz customer_first_purchase_from(Customer *customer, TimestampTz from);
 extern void customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
 								   int64 *purchases, Numeric *spent);
 

@@ -1,6 +1,6 @@
 /*
  * ledger.c
- *		Posting points: entries, the lots that accruals make, and debt.
+ *		Posting points: entries, the lots that credits make, and debt.
  *
  * Entries are numbered for each customer under the lock of the customer's row,
  * so the numbers have no gap.  At every moment the sum of a customer's entries
@@ -8,30 +8,32 @@
  */
 #include "ledger.h"
 
+#include "expiry.h"
+#include "retention.h"
+
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/int.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/jsonb.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(refuse_change);
 
 static const char *const entry_columns[] = {
 	"shop_id", "customer_id", "entry_no", "kind", "points", "effective_at", "posted_at",
-	"source_id", "order_id", "reason", "amount", "rate", "multiplier", "debt", "allocations"
+	"source_id", "order_id", "reference", "reason", "other_customer", "undoes",
+	"amount", "rate", "multiplier", "rule", "expires_at", "debt", "allocations", "request"
 };
 
 #define N_ENTRY_COLUMNS lengthof(entry_columns)
 
 static const char *const lot_columns[] = {
 	"shop_id", "customer_id", "entry_no", "source_id", "order_id",
-	"accrued", "remaining", "effective_at"
+	"accrued", "remaining", "held", "lapsed", "is_open", "effective_at", "expires_at"
 };
 
 #define N_LOT_COLUMNS lengthof(lot_columns)
@@ -46,192 +48,336 @@ static OwnQuery insert_lots = {
 	1, {"retention.points_lot[]"}
 };
 
-/* The order's own lots first, then those that lapse first, then the oldest. */
-static OwnQuery open_lots = {
-	"SELECT entry_no, remaining"
-	" FROM retention.points_lot"
-	" WHERE shop_id = $1 AND customer_id = $2 AND remaining > 0"
-	" AND (expires_at IS NULL OR expires_at > $5 OR (source_id = $3 AND order_id = $4))"
-	" ORDER BY (source_id = $3 AND order_id = $4) IS TRUE DESC,"
-	" expires_at NULLS LAST, effective_at, entry_no",
-	5, {"int4", "text", "int4", "text", "timestamptz"}
+/* One row, which is the rule, needs no array. */
+static OwnQuery insert_entry = {
+	"INSERT INTO retention.points_entry SELECT ($1).*",
+	1, {"retention.points_entry"}
 };
 
-static OwnQuery take_from_lots = {
-	"UPDATE retention.points_lot l"
-	" SET remaining = l.remaining - u.taken"
-	" FROM unnest($3, $4) AS u (entry_no, taken)"
-	" WHERE l.shop_id = $1 AND l.customer_id = $2 AND l.entry_no = u.entry_no",
-	4, {"int4", "text", "int8[]", "int8[]"}
+static OwnQuery insert_lot = {
+	"INSERT INTO retention.points_lot SELECT ($1).*",
+	1, {"retention.points_lot"}
 };
 
 void
 ledger_begin(Ledger *ledger, TimestampTz now)
 {
 	ledger->now = now;
+	ledger->posted_at = retention_clock_now();
 	own_rows_init(&ledger->entries, "points_entry");
 	own_rows_init(&ledger->lots, "points_lot");
 }
 
 /*
- * floor(amount * rate * multiplier), the points an order earns.
+ * amount * rate * multiplier, the points an order earns, rounded as its rule
+ * says: down, when there is none.
  */
 int64
 ledger_points_for(const Accrual *accrual)
 {
 	Numeric		points = numeric_mul_opt_error(numeric_mul_opt_error(accrual->amount, accrual->rate, NULL),
 											   accrual->multiplier, NULL);
+	PointsRounding rounding = accrual->has_rule ? rule_rounding(accrual->rule) : ROUND_DOWN;
+	Datum		whole;
 
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
-											 DirectFunctionCall1(numeric_floor,
-																 NumericGetDatum(points))));
+	switch (rounding)
+	{
+		case ROUND_NEAREST:
+			whole = DirectFunctionCall2(numeric_round, NumericGetDatum(points), Int32GetDatum(0));
+			break;
+		case ROUND_UP:
+			whole = DirectFunctionCall1(numeric_ceil, NumericGetDatum(points));
+			break;
+		default:
+			whole = DirectFunctionCall1(numeric_floor, NumericGetDatum(points));
+			break;
+	}
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, whole));
 }
 
-static int64
-post(Ledger *ledger, Customer *customer, const Accrual *accrual, const char *kind,
-	 int64 points, int64 debt, TimestampTz effective_at, const char *reason,
-	 Datum allocations, bool has_allocations)
+static void
+set_text(Datum *value, bool *isnull, const char *text)
 {
+	*isnull = (text == NULL);
+	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+static void
+set_time(Datum *value, bool *isnull, TimestampTz at)
+{
+	*isnull = (at == NO_TIME);
+	*value = TimestampTzGetDatum(at);
+}
+
+int64
+ledger_post(Ledger *ledger, Customer *customer, const Posting *posting)
+{
+	const Accrual *accrual = posting->accrual;
 	Datum		v[N_ENTRY_COLUMNS];
 	bool		isnull[N_ENTRY_COLUMNS] = {false};
 
-	if (pg_add_s64_overflow(customer->points_posted, points, &customer->points_posted) ||
-		pg_add_s64_overflow(customer->points_debt, debt, &customer->points_debt))
+	if (pg_add_s64_overflow(customer->points_posted, posting->points, &customer->points_posted) ||
+		pg_add_s64_overflow(customer->points_debt, posting->debt, &customer->points_debt))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("points of customer \"%s\" are out of range",
 						customer->key.customer_id)));
 	customer->last_entry_no++;
+	if (posting->effective_at > customer->points_as_of)
+		customer->points_as_of = posting->effective_at;
 	customer_touch(customer);
 
 	v[0] = Int32GetDatum(customer->key.shop_id);
 	v[1] = CStringGetTextDatum(customer->key.customer_id);
 	v[2] = Int64GetDatum(customer->last_entry_no);
-	v[3] = CStringGetTextDatum(kind);
-	v[4] = Int64GetDatum(points);
-	v[5] = TimestampTzGetDatum(effective_at);
-	v[6] = TimestampTzGetDatum(ledger->now);
-	v[7] = Int32GetDatum(accrual->source_id);
-	v[8] = CStringGetTextDatum(accrual->order_id);
-	isnull[9] = (reason == NULL);
-	v[9] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
-	v[10] = NumericGetDatum(accrual->amount);
-	v[11] = NumericGetDatum(accrual->rate);
-	v[12] = NumericGetDatum(accrual->multiplier);
-	v[13] = Int64GetDatum(debt);
-	v[14] = allocations;
-	isnull[14] = !has_allocations;
+	v[3] = CStringGetTextDatum(posting->kind);
+	v[4] = Int64GetDatum(posting->points);
+	v[5] = TimestampTzGetDatum(posting->effective_at);
+	v[6] = TimestampTzGetDatum(ledger->posted_at);
+	v[7] = Int32GetDatum(accrual ? accrual->source_id : 0);
+	isnull[7] = (accrual == NULL);
+	set_text(&v[8], &isnull[8], accrual ? accrual->order_id : posting->order_id);
+	set_text(&v[9], &isnull[9], posting->reference);
+	set_text(&v[10], &isnull[10], posting->reason);
+	set_text(&v[11], &isnull[11], posting->other_customer);
+	v[12] = Int64GetDatum(posting->undoes);
+	isnull[12] = (posting->undoes == 0);
+	isnull[13] = isnull[14] = isnull[15] = (accrual == NULL);
+	if (accrual != NULL)
+	{
+		v[13] = NumericGetDatum(accrual->amount);
+		v[14] = NumericGetDatum(accrual->rate);
+		v[15] = NumericGetDatum(accrual->multiplier);
+	}
+	if (posting->rule != 0)
+		v[16] = posting->rule;
+	else
+	{
+		isnull[16] = (accrual == NULL || !accrual->has_rule);
+		v[16] = isnull[16] ? (Datum) 0 : accrual->rule;
+	}
+	set_time(&v[17], &isnull[17], posting->expires_at);
+	v[18] = Int64GetDatum(posting->debt);
+	isnull[19] = (posting->parts == NULL || posting->parts->n == 0);
+	if (!isnull[19])
+		v[19] = lot_parts_to_jsonb(posting->parts, posting->undoes == 0);
+	v[20] = posting->request;
+	isnull[20] = (posting->request == 0);
 	own_rows_add(&ledger->entries, N_ENTRY_COLUMNS, entry_columns, v, isnull);
 	return customer->last_entry_no;
 }
 
+void
+ledger_due(Customer *customer, TimestampTz at)
+{
+	if (at != NO_TIME && (customer->points_due_at == NO_TIME || at < customer->points_due_at))
+	{
+		customer->points_due_at = at;
+		customer_touch(customer);
+	}
+}
+
 /*
- * Post points that an order earns.  They repay the customer's debt first; what
- * is left makes a lot.
+ * Points that come in repay the customer's debt first; what is left makes a
+ * lot.  A lot that has lapsed by now (an old order brought in late) is written
+ * as such at once.
+ */
+int64
+ledger_credit(Ledger *ledger, Customer *customer, Posting *posting)
+{
+	int64		repaid = Min(posting->points, customer->points_debt);
+	int64		left = posting->points - repaid;
+	bool		lapsed = posting->expires_at != NO_TIME && posting->expires_at <= ledger->now;
+	const Accrual *accrual = posting->accrual;
+	int64		entry_no;
+	Datum		v[N_LOT_COLUMNS];
+	bool		isnull[N_LOT_COLUMNS] = {false};
+
+	posting->debt = -repaid;
+	entry_no = ledger_post(ledger, customer, posting);
+	if (left == 0)
+		return entry_no;
+
+	v[0] = Int32GetDatum(customer->key.shop_id);
+	v[1] = CStringGetTextDatum(customer->key.customer_id);
+	v[2] = Int64GetDatum(entry_no);
+	v[3] = Int32GetDatum(accrual ? accrual->source_id : 0);
+	isnull[3] = (accrual == NULL);
+	set_text(&v[4], &isnull[4], accrual ? accrual->order_id : NULL);
+	v[5] = Int64GetDatum(left);
+	v[6] = Int64GetDatum(lapsed ? 0 : left);
+	v[7] = Int64GetDatum(0);
+	v[8] = Int64GetDatum(lapsed ? left : 0);
+	v[9] = BoolGetDatum(!lapsed);
+	v[10] = TimestampTzGetDatum(posting->effective_at);
+	set_time(&v[11], &isnull[11], posting->expires_at);
+	own_rows_add(&ledger->lots, N_LOT_COLUMNS, lot_columns, v, isnull);
+
+	if (lapsed)
+	{
+		Posting		expiry = {.kind = "expiry"};
+		LotParts   *parts = lot_parts_create();
+
+		lot_parts_add(parts, entry_no, left, posting->expires_at);
+		expiry.points = -left;
+		expiry.effective_at = Max(posting->expires_at, posting->effective_at);
+		expiry.expires_at = NO_TIME;
+		expiry.parts = parts;
+		ledger_post(ledger, customer, &expiry);
+	}
+	else
+		ledger_due(customer, posting->expires_at);
+	return entry_no;
+}
+
+/* Take points from lots; the parts must be free. */
+int64
+ledger_debit(Ledger *ledger, Customer *customer, Posting *posting, const LotParts *parts)
+{
+	LotChange	take = {.remaining = -1};
+
+	posting->parts = parts;
+	posting->expires_at = NO_TIME;
+	lots_change(customer, parts, take);
+	return ledger_post(ledger, customer, posting);
+}
+
+/*
+ * Points lapse.  As far as there is debt, they repay it first: the points of a
+ * refunded order are not to be lost twice.
+ */
+void
+ledger_lapse(Ledger *ledger, Customer *customer, const LotParts *parts, TimestampTz effective_at)
+{
+	Posting		posting = {.kind = "expiry"};
+	int64		repaid = Min(parts->points, customer->points_debt);
+	LotChange	take = {.remaining = -1};
+	LotChange	lapse = {.remaining = -1,.lapsed = 1};
+
+	if (parts->n == 0)
+		return;
+	if (repaid == 0)
+		lots_change(customer, parts, lapse);
+	else
+	{
+		lots_change(customer, lot_parts_slice(parts, 0, repaid), take);
+		lots_change(customer, lot_parts_slice(parts, repaid, parts->points - repaid), lapse);
+		posting.reason = "repaid debt first";
+	}
+	posting.points = repaid - parts->points;
+	posting.debt = -repaid;
+	posting.effective_at = effective_at;
+	posting.expires_at = NO_TIME;
+	posting.parts = parts;
+	ledger_post(ledger, customer, &posting);
+}
+
+/*
+ * Post points that an order earns.
  */
 void
 ledger_accrue(Ledger *ledger, Customer *customer, const Accrual *accrual,
 			  int64 points, TimestampTz effective_at)
 {
-	int64		repaid = Min(points, customer->points_debt);
-	int64		entry_no = post(ledger, customer, accrual, "accrual", points, -repaid,
-								effective_at, NULL, (Datum) 0, false);
-	Datum		v[N_LOT_COLUMNS];
-	bool		isnull[N_LOT_COLUMNS] = {false};
+	Posting		posting = {.kind = "accrual"};
 
-	if (points == repaid)
-		return;
-
-	v[0] = Int32GetDatum(customer->key.shop_id);
-	v[1] = CStringGetTextDatum(customer->key.customer_id);
-	v[2] = Int64GetDatum(entry_no);
-	v[3] = Int32GetDatum(accrual->source_id);
-	v[4] = CStringGetTextDatum(accrual->order_id);
-	v[5] = Int64GetDatum(points - repaid);
-	v[6] = Int64GetDatum(points - repaid);
-	v[7] = TimestampTzGetDatum(effective_at);
-	own_rows_add(&ledger->lots, N_LOT_COLUMNS, lot_columns, v, isnull);
-}
-
-/* {"entry_no": points, ...} as jsonb */
-static Datum
-allocations_jsonb(const Datum *entry_nos, const Datum *taken, int n)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	appendStringInfoChar(&text, '{');
-	for (int i = 0; i < n; i++)
-		appendStringInfo(&text, "%s\"" INT64_FORMAT "\": " INT64_FORMAT,
-						 i > 0 ? ", " : "",
-						 DatumGetInt64(entry_nos[i]), DatumGetInt64(taken[i]));
-	appendStringInfoChar(&text, '}');
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
+	points_settle(ledger, customer, ledger->now);
+	posting.points = points;
+	posting.effective_at = effective_at;
+	posting.expires_at = accrual->has_rule ? rule_expires_at(accrual->rule) : NO_TIME;
+	posting.accrual = accrual;
+	ledger_credit(ledger, customer, &posting);
 }
 
 /*
  * Take back points that an order had earned: from the order's own lots, then
- * from the customer's others.  What is already spent becomes debt, or is
- * forgiven by an entry of its own, so that the order's entries still add up.
+ * from the customer's others.  What had lapsed of its own was lost already and
+ * is not taken twice.  What is spent, or set aside by a hold, becomes debt, or
+ * is forgiven by an entry of its own; so the order's entries always add up.
  */
 void
 ledger_reverse(Ledger *ledger, Customer *customer, const Accrual *accrual,
 			   int64 points, const char *reason)
 {
-	Datum		args[5];
-	Datum	   *entry_nos;
-	Datum	   *taken;
+	Posting		posting = {.kind = "reversal"};
+	LotParts   *parts = lot_parts_create();
+	LotParts   *lapsed = lot_parts_create();
+	LotParts   *own;
+	LotChange	take = {.remaining = -1};
+	LotChange	undo = {.lapsed = -1};
 	int64		left = points;
-	int			nlots;
-	int			n = 0;
 
-	/* Lots made by this very sync must be seen too. */
+	points_settle(ledger, customer, ledger->now);
+
+	/* Lots made by this very operation must be seen too. */
 	ledger_write(ledger);
 
-	args[0] = Int32GetDatum(customer->key.shop_id);
-	args[1] = CStringGetTextDatum(customer->key.customer_id);
-	args[2] = Int32GetDatum(accrual->source_id);
-	args[3] = CStringGetTextDatum(accrual->order_id);
-	args[4] = TimestampTzGetDatum(ledger->now);
-	nlots = (int) own_execute(&open_lots, args, NULL);
-
-	entry_nos = (Datum *) palloc(Max(nlots, 1) * sizeof(Datum));
-	taken = (Datum *) palloc(Max(nlots, 1) * sizeof(Datum));
-	for (int i = 0; i < nlots && left > 0; i++)
+	lots_of_order(customer, accrual->source_id, accrual->order_id, parts, lapsed);
+	own = lot_parts_slice(parts, 0, left);
+	lots_change(customer, own, take);
+	left -= own->points;
+	lapsed = lot_parts_slice(lapsed, 0, left);
+	lots_change(customer, lapsed, undo);
+	left -= lapsed->points;
+	parts = own;
+	if (left > 0)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		int64		part = Min(left, own_int64(tuple, 2));
+		LotParts   *others = lots_choose(customer, left, ledger->now);
 
-		entry_nos[n] = Int64GetDatum(own_int64(tuple, 1));
-		taken[n] = Int64GetDatum(part);
-		left -= part;
-		n++;
+		lots_change(customer, others, take);
+		left -= others->points;
+		for (int i = 0; i < others->n; i++)
+			lot_parts_add(parts, others->parts[i].entry_no, others->parts[i].points,
+						  others->parts[i].expires_at);
 	}
 
-	if (n > 0)
+	posting.points = -points;
+	posting.debt = left + lapsed->points;
+	posting.effective_at = ledger->now;
+	posting.expires_at = NO_TIME;
+	posting.accrual = accrual;
+	posting.reason = reason;
+	posting.parts = parts;
+	ledger_post(ledger, customer, &posting);
+
+	if (lapsed->points > 0)
 	{
-		Datum		take_args[4];
+		Posting		expiry = {.kind = "expiry"};
 
-		take_args[0] = args[0];
-		take_args[1] = args[1];
-		take_args[2] = PointerGetDatum(construct_array(entry_nos, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-		take_args[3] = PointerGetDatum(construct_array(taken, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-		own_execute(&take_from_lots, take_args, NULL);
+		expiry.points = lapsed->points;
+		expiry.debt = -lapsed->points;
+		expiry.effective_at = ledger->now;
+		expiry.expires_at = NO_TIME;
+		expiry.accrual = accrual;
+		expiry.reason = "points that had lapsed were taken back with the order";
+		ledger_post(ledger, customer, &expiry);
 	}
-
-	post(ledger, customer, accrual, "reversal", -points, left, ledger->now, reason,
-		 n > 0 ? allocations_jsonb(entry_nos, taken, n) : (Datum) 0, n > 0);
 
 	if (left > 0 && shop_settings(customer->key.shop_id)->forgive_debt)
-		post(ledger, customer, accrual, "forgiveness", left, -left, ledger->now,
-			 "points of a refunded order were already spent", (Datum) 0, false);
+	{
+		Posting		forgiveness = {.kind = "forgiveness"};
+
+		forgiveness.points = left;
+		forgiveness.debt = -left;
+		forgiveness.effective_at = ledger->now;
+		forgiveness.expires_at = NO_TIME;
+		forgiveness.accrual = accrual;
+		forgiveness.reason = "points of a refunded order were already spent";
+		ledger_post(ledger, customer, &forgiveness);
+	}
 }
 
 void
 ledger_write(Ledger *ledger)
 {
-	own_rows_execute(&ledger->entries, &insert_entries);
-	own_rows_execute(&ledger->lots, &insert_lots);
+	if (ledger->entries.nrows == 1)
+		own_execute(&insert_entry, ledger->entries.rows, NULL);
+	else
+		own_rows_execute(&ledger->entries, &insert_entries);
+	if (ledger->lots.nrows == 1)
+		own_execute(&insert_lot, ledger->lots.rows, NULL);
+	else
+		own_rows_execute(&ledger->lots, &insert_lots);
 	ledger->entries.nrows = 0;
 	ledger->lots.nrows = 0;
 }
@@ -249,9 +395,16 @@ refuse_change(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager", "refuse_change")));
 
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of table \"%s\" cannot be changed",
+						RelationGetRelationName(trigdata->tg_relation)),
+				 errhint("The ledger is append-only: correct points by SELECT retention.adjust(customer, points, reason, reference).")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table \"%s\" is append-only", RelationGetRelationName(trigdata->tg_relation)),
-			 errhint("Post a correcting entry instead.")));
+			 errmsg("rows of table \"%s\" cannot be removed",
+					RelationGetRelationName(trigdata->tg_relation)),
+			 errhint("The ledger is append-only: correct points by SELECT retention.adjust(customer, points, reason, reference).")));
 	return PointerGetDatum(NULL);
 }

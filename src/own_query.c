@@ -135,27 +135,27 @@ own_execute_latest(SPIPlanPtr plan, Datum *args, const char *nulls)
 }
 
 static int
-execute_plan(OwnQuery *query, Datum *args, const char *nulls)
+execute_plan(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 {
 	if (query->sees_latest)
 		return own_execute_latest(query->plan, args, nulls);
-	return SPI_execute_plan(query->plan, args, nulls, false, 0);
+	return SPI_execute_plan(query->plan, args, nulls, read_only, 0);
 }
 
-uint64
-own_execute(OwnQuery *query, Datum *args, const char *nulls)
+static uint64
+run_query(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 {
 	int			result;
 
 	prepare_query(query);
 
 	if (query->planned)
-		result = execute_plan(query, args, nulls);
+		result = execute_plan(query, args, nulls, read_only);
 	else
 	{
 		int			guc_level = own_planner_begin();
 
-		result = execute_plan(query, args, nulls);
+		result = execute_plan(query, args, nulls, read_only);
 		own_planner_end(guc_level);
 		query->planned = true;
 	}
@@ -164,6 +164,18 @@ own_execute(OwnQuery *query, Datum *args, const char *nulls)
 		elog(ERROR, "could not execute \"%s\": %s", query->sql,
 			 SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+uint64
+own_execute(OwnQuery *query, Datum *args, const char *nulls)
+{
+	return run_query(query, args, nulls, false);
+}
+
+uint64
+own_read(OwnQuery *query, Datum *args, const char *nulls)
+{
+	return run_query(query, args, nulls, true);
 }
 
 void

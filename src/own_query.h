@@ -54,6 +54,9 @@ extern int	own_execute_latest(SPIPlanPtr plan, Datum *args, const char *nulls);
 /* Runs inside SPI; returns the number of rows, which are in SPI_tuptable. */
 extern uint64 own_execute(OwnQuery *query, Datum *args, const char *nulls);
 
+/* The same for a function that only reads: what the calling query sees. */
+extern uint64 own_read(OwnQuery *query, Datum *args, const char *nulls);
+
 /* Makes the planner take indexes, whatever it thinks of a table's size. */
 extern int	own_planner_begin(void);
 extern void own_planner_end(int guc_level);

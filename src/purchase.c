@@ -19,7 +19,8 @@ static const char *const purchase_columns[] = {
 	"placed_at", "paid_at", "shipped_at", "delivered_at", "completed_at", "closed_at",
 	"total", "paid", "refunded", "refunded_by_orders", "is_refund", "refund_of", "value",
 	"currency", "channel", "staff", "referrer", "points_used", "close_reason", "attributes",
-	"accrual_due_at", "accrued_at", "accrual_rate", "accrual_multiplier", "accrued_points"
+	"accrual_due_at", "accrued_at", "accrual_rate", "accrual_multiplier", "accrued_points",
+	"accrual_rule"
 };
 
 #define N_PURCHASE_COLUMNS lengthof(purchase_columns)
@@ -29,7 +30,8 @@ static const char *const purchase_columns[] = {
 	" p.placed_at, p.paid_at, p.shipped_at, p.delivered_at, p.completed_at, p.closed_at," \
 	" p.total, p.paid, p.refunded, p.refunded_by_orders, p.is_refund, p.refund_of, p.value," \
 	" p.currency, p.channel, p.staff, p.referrer, p.points_used, p.close_reason, p.attributes," \
-	" p.accrual_due_at, p.accrued_at, p.accrual_rate, p.accrual_multiplier, p.accrued_points"
+	" p.accrual_due_at, p.accrued_at, p.accrual_rate, p.accrual_multiplier, p.accrued_points," \
+	" p.accrual_rule"
 
 /* The orders asked for, in that order, whether they are recorded or not. */
 static OwnQuery read_orders = {
@@ -65,7 +67,7 @@ static OwnQuery update_purchases = {
 	" close_reason = u.close_reason, attributes = u.attributes,"
 	" accrual_due_at = u.accrual_due_at, accrued_at = u.accrued_at,"
 	" accrual_rate = u.accrual_rate, accrual_multiplier = u.accrual_multiplier,"
-	" accrued_points = u.accrued_points"
+	" accrued_points = u.accrued_points, accrual_rule = u.accrual_rule"
 	" FROM unnest($1) AS u"
 	" WHERE p.source_id = u.source_id AND p.order_id = u.order_id",
 	1, {"retention.purchase[]"}
@@ -236,10 +238,12 @@ purchase_from_tuple(HeapTuple tuple, char *order_id, int first)
 	purchase->accrual_rate = own_numeric(tuple, first + 24);
 	purchase->accrual_multiplier = own_numeric(tuple, first + 25);
 	purchase->accrued_points = own_int64(tuple, first + 26);
+	purchase->accrual_rule = own_copy(tuple, first + 27, &isnull);
+	purchase->has_accrual_rule = !isnull;
 	return purchase;
 }
 
-#define READ_PURCHASE_COLUMNS 27
+#define READ_PURCHASE_COLUMNS 28
 
 /*
  * Read the orders named; purchases[i] is NULL for one that is not recorded.
@@ -352,6 +356,8 @@ purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 		set_numeric(&v[26], &isnull[26], p->accrual_rate);
 		set_numeric(&v[27], &isnull[27], p->accrual_multiplier);
 		v[28] = Int64GetDatum(p->accrued_points);
+		v[29] = p->accrual_rule;
+		isnull[29] = !p->has_accrual_rule;
 		own_rows_add(&rows, N_PURCHASE_COLUMNS, purchase_columns, v, isnull);
 	}
 	return own_rows_execute(&rows, query);

@@ -86,6 +86,8 @@ typedef struct Purchase
 	Numeric		accrual_rate;
 	Numeric		accrual_multiplier;
 	int64		accrued_points;
+	Datum		accrual_rule;	/* jsonb; set once, with accrued_at */
+	bool		has_accrual_rule;
 } Purchase;
 
 extern bool purchase_is_unpaid(const Purchase *purchase);

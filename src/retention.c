@@ -161,22 +161,26 @@ retention_owner(void)
 Datum
 customer_key(PG_FUNCTION_ARGS)
 {
-	Oid			type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, 0));
-	Datum		value = PG_GETARG_DATUM(0);
+	PG_RETURN_DATUM(customer_key_of(get_fn_expr_argtype(fcinfo->flinfo, 0), PG_GETARG_DATUM(0)));
+}
 
+Datum
+customer_key_of(Oid type, Datum value)
+{
+	type = getBaseType(type);
 	switch (type)
 	{
 		case INT2OID:
-			PG_RETURN_TEXT_P(cstring_to_text(DatumGetCString(DirectFunctionCall1(int2out, value))));
+			return PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(int2out, value))));
 		case INT4OID:
-			PG_RETURN_TEXT_P(cstring_to_text(DatumGetCString(DirectFunctionCall1(int4out, value))));
+			return PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(int4out, value))));
 		case INT8OID:
-			PG_RETURN_TEXT_P(cstring_to_text(DatumGetCString(DirectFunctionCall1(int8out, value))));
+			return PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(int8out, value))));
 		case UUIDOID:
-			PG_RETURN_TEXT_P(cstring_to_text(DatumGetCString(DirectFunctionCall1(uuid_out, value))));
+			return PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(uuid_out, value))));
 		case TEXTOID:
 		case VARCHAROID:
-			PG_RETURN_DATUM(value);
+			return value;
 		case NUMERICOID:
 			{
 				Datum		whole = DirectFunctionCall2(numeric_trunc, value, Int32GetDatum(0));
@@ -189,7 +193,7 @@ customer_key(PG_FUNCTION_ARGS)
 							 errmsg("invalid customer %s: a numeric customer must be whole",
 									DatumGetCString(DirectFunctionCall1(numeric_out, value))),
 							 errhint("Give the customer as text if its id really has a fraction.")));
-				PG_RETURN_TEXT_P(cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out, whole))));
+				return PointerGetDatum(cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out, whole))));
 			}
 		default:
 			ereport(ERROR,
@@ -197,5 +201,5 @@ customer_key(PG_FUNCTION_ARGS)
 					 errmsg("a customer cannot be given as %s", format_type_be(type)),
 					 errhint("Give the customer as text, bigint, whole numeric or uuid.")));
 	}
-	PG_RETURN_NULL();			/* keep compiler quiet */
+	return (Datum) 0;			/* keep compiler quiet */
 }

@@ -24,4 +24,7 @@ extern Oid	retention_relation(const char *name);
 /* The owner of the extension's tables, as whom our own statements run. */
 extern Oid	retention_owner(void);
 
+/* The key, as text, of a customer given as a value of that type. */
+extern Datum customer_key_of(Oid type, Datum value);
+
 #endif							/* RETENTION_H */

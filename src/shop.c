@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(shop_id);
@@ -19,6 +20,47 @@ PG_FUNCTION_INFO_V1(shop_id);
 static CacheWatch shop_watch = {.table = "shop"};
 static MemoryContext shop_context = NULL;
 static List *shops = NIL;		/* of Shop, in shop_context */
+
+static const char *const roundings[] = {"down", "nearest", "up"};
+static const char *const expiry_rules[] = {
+	"none", "months", "end_of_month", "end_of_quarter", "end_of_year"
+};
+
+/* Which of the words a column allows it has. */
+static int
+setting_word(SettingsScan *settings, const char *column, const char *const *words, int nwords)
+{
+	char	   *word = settings_get_text(settings, column);
+
+	for (int i = 0; i < nwords; i++)
+	{
+		if (strcmp(word, words[i]) == 0)
+			return i;
+	}
+	elog(ERROR, "unexpected value \"%s\" of retention.shop.%s", word, column);
+	return 0;					/* keep compiler quiet */
+}
+
+static Interval *
+setting_interval(SettingsScan *settings, const char *column)
+{
+	bool		isnull;
+	Datum		value = settings_get(settings, column, &isnull);
+
+	return isnull ? NULL : DatumGetIntervalP(datumCopy(value, false, sizeof(Interval)));
+}
+
+/* NULL for a multiplier of 1, which changes nothing. */
+static Numeric
+setting_multiplier(SettingsScan *settings, const char *column)
+{
+	bool		isnull;
+	Datum		value = settings_get(settings, column, &isnull);
+
+	if (DatumGetBool(DirectFunctionCall2(numeric_eq, value, NumericGetDatum(int64_to_numeric(1)))))
+		return NULL;
+	return DatumGetNumericCopy(value);
+}
 
 static Shop *
 shop_read(SettingsScan *settings)
@@ -37,9 +79,19 @@ shop_read(SettingsScan *settings)
 		ACCRUE_ON_PAID : ACCRUE_ON_COMPLETED;
 	shop->accrue_after_days = DatumGetInt32(settings_get(settings, "accrue_after_days", &isnull));
 	shop->forgive_debt = strcmp(settings_get_text(settings, "debt_policy"), "forgive") == 0;
-	value = settings_get(settings, "tier_window", &isnull);
-	if (!isnull)
-		shop->tier_window = DatumGetIntervalP(datumCopy(value, false, sizeof(Interval)));
+	shop->points_rounding = (PointsRounding) setting_word(settings, "points_rounding", roundings,
+														  lengthof(roundings));
+	shop->points_expiry = (ExpiryRule) setting_word(settings, "points_expiry", expiry_rules,
+													lengthof(expiry_rules));
+	shop->points_expiry_months = DatumGetInt32(settings_get(settings, "points_expiry_months", &isnull));
+	shop->birthday_multiplier = setting_multiplier(settings, "birthday_multiplier");
+	value = settings_get(settings, "member_day", &isnull);
+	shop->member_day = isnull ? 0 : DatumGetInt32(value);
+	shop->member_day_multiplier = setting_multiplier(settings, "member_day_multiplier");
+	shop->hold_timeout = setting_interval(settings, "hold_timeout");
+	shop->tier_window = setting_interval(settings, "tier_window");
+	shop->tier_grace = setting_interval(settings, "tier_grace");
+	shop->tier_down_one_rung = strcmp(settings_get_text(settings, "tier_downgrade"), "one_rung") == 0;
 	return shop;
 }
 

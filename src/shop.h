@@ -16,6 +16,22 @@ typedef enum AccrualEvent
 	ACCRUE_ON_COMPLETED
 } AccrualEvent;
 
+typedef enum PointsRounding
+{
+	ROUND_DOWN,
+	ROUND_NEAREST,
+	ROUND_UP
+} PointsRounding;
+
+typedef enum ExpiryRule
+{
+	EXPIRY_NONE,
+	EXPIRY_MONTHS,
+	EXPIRY_END_OF_MONTH,
+	EXPIRY_END_OF_QUARTER,
+	EXPIRY_END_OF_YEAR
+} ExpiryRule;
+
 typedef struct Shop
 {
 	int32		shop_id;
@@ -27,7 +43,16 @@ typedef struct Shop
 	AccrualEvent accrue_on;
 	int32		accrue_after_days;
 	bool		forgive_debt;
+	PointsRounding points_rounding;
+	ExpiryRule	points_expiry;
+	int32		points_expiry_months;
+	Numeric		birthday_multiplier;	/* NULL: no occasion */
+	int32		member_day;		/* day of the month; 0: none */
+	Numeric		member_day_multiplier;
+	Interval   *hold_timeout;
 	Interval   *tier_window;	/* NULL: for ever */
+	Interval   *tier_grace;		/* before a downgrade; NULL: none */
+	bool		tier_down_one_rung; /* a downgrade goes one rung at a time */
 } Shop;
 
 /*

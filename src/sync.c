@@ -26,10 +26,11 @@
 #include "customer_stats.h"
 #include "ledger.h"
 #include "own_query.h"
+#include "points_rule.h"
 #include "retention.h"
 #include "shop.h"
 #include "sync_error.h"
-#include "tier.h"
+#include "tier_life.h"
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -432,6 +433,8 @@ purchase_from_facts(SyncBatch *batch, SyncItem *item)
 		after->accrued_at = before->accrued_at;
 		after->accrual_rate = before->accrual_rate;
 		after->accrual_multiplier = before->accrual_multiplier;
+		after->accrual_rule = before->accrual_rule;
+		after->has_accrual_rule = before->has_accrual_rule;
 		after->accrued_points = before->accrued_points;
 	}
 	return after;
@@ -746,26 +749,9 @@ accrual_of(SyncBatch *batch, const Purchase *purchase, Numeric amount)
 	accrual.amount = amount;
 	accrual.rate = purchase->accrual_rate;
 	accrual.multiplier = purchase->accrual_multiplier;
+	accrual.rule = purchase->accrual_rule;
+	accrual.has_rule = purchase->has_accrual_rule;
 	return accrual;
-}
-
-/*
- * The multiplier of the tier that the customer had earned by the purchases
- * paid before this one.
- */
-static Numeric
-multiplier_at(const Shop *shop, Customer *customer, TimestampTz paid_at)
-{
-	TimestampTz from = NO_TIME;
-	int64		purchases;
-	Numeric		spent;
-
-	if (shop->tier_window != NULL)
-		from = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
-													   TimestampTzGetDatum(paid_at),
-													   IntervalPGetDatum(shop->tier_window)));
-	customer_bought_before(customer, from, paid_at, &purchases, &spent);
-	return tier_multiplier(shop->shop_id, spent, purchases);
 }
 
 /*
@@ -777,6 +763,7 @@ start_accrual(SyncBatch *batch, Purchase *after)
 {
 	const Shop *shop = shop_settings(after->shop_id);
 	TimestampTz accrues_at;
+	PointsRule	rule;
 
 	after->accrual_due_at = NO_TIME;
 	if (after->value == NULL || after->accrued_at != NO_TIME)
@@ -796,9 +783,11 @@ start_accrual(SyncBatch *batch, Purchase *after)
 		return;
 	}
 	after->accrued_at = accrues_at;
-	after->accrual_rate = shop->points_rate;
-	after->accrual_multiplier = multiplier_at(shop, owner(batch, after),
-											  after->state_at[ORDER_PAID]);
+	after->accrual_rate = DatumGetNumericCopy(NumericGetDatum(shop->points_rate));
+	points_rule_at(after->shop_id, owner(batch, after), after->state_at[ORDER_PAID], accrues_at, &rule);
+	after->accrual_multiplier = rule.multiplier;
+	after->accrual_rule = rule.rule;
+	after->has_accrual_rule = rule.has_rule;
 }
 
 static void
@@ -808,6 +797,7 @@ post_points(SyncBatch *batch, SyncItem *item, bool same_owner)
 	Purchase   *after = item->after;
 	Accrual		accrual;
 	int64		target;
+	bool		accrued_before;
 
 	if (before != NULL && before->accrued_points != 0 && (after == NULL || !same_owner))
 	{
@@ -818,6 +808,7 @@ post_points(SyncBatch *batch, SyncItem *item, bool same_owner)
 
 	if (after == NULL || after->is_refund)
 		return;
+	accrued_before = after->accrued_at != NO_TIME;
 	start_accrual(batch, after);
 	if (after->accrued_at == NO_TIME)
 		return;
@@ -826,7 +817,8 @@ post_points(SyncBatch *batch, SyncItem *item, bool same_owner)
 	target = ledger_points_for(&accrual);
 	if (target > after->accrued_points)
 		ledger_accrue(&batch->ledger, owner(batch, after), &accrual,
-					  target - after->accrued_points, after->accrued_at);
+					  target - after->accrued_points,
+					  accrued_before ? batch->now : after->accrued_at);
 	else if (target < after->accrued_points)
 		ledger_reverse(&batch->ledger, owner(batch, after), &accrual,
 					   after->accrued_points - target, "the order was refunded");
@@ -1016,6 +1008,7 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 	check_inserted(&batch);
 	ledger_write(&batch.ledger);
 	care_write(&batch.care);
+	tiers_review(batch.customers, batch.now);
 	customers_write(batch.customers);
 	write_sync_errors(&batch);
 }

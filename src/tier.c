@@ -179,6 +179,75 @@ tier_name(int32 shop_id, Numeric spent, int64 purchases)
 	return rung == NULL ? NULL : pstrdup(rung->name);
 }
 
+/* The rung of that name on the shop's ladder, or on the shipped one. */
+static const TierRung *
+tier_named(int32 shop_id, const char *name)
+{
+	ListCell   *cell;
+	bool		has_ladder = false;
+
+	tier_load();
+
+	foreach(cell, rungs)
+	{
+		const TierRung *rung = (const TierRung *) lfirst(cell);
+
+		if (rung->shop_id != shop_id)
+			continue;
+		has_ladder = true;
+		if (strcmp(rung->name, name) == 0)
+			return rung;
+	}
+
+	if (has_ladder || shop_id == 0)
+		return NULL;
+	return tier_named(0, name);
+}
+
+int
+tier_height(int32 shop_id, const char *name)
+{
+	const TierRung *rung = name ? tier_named(shop_id, name) : NULL;
+
+	return rung == NULL ? 0 : rung->rung;
+}
+
+const char *
+tier_next_lower(int32 shop_id, int height)
+{
+	ListCell   *cell;
+	bool		has_ladder = false;
+
+	tier_load();
+
+	/* From the top, so the first that is lower is the next. */
+	foreach(cell, rungs)
+	{
+		const TierRung *rung = (const TierRung *) lfirst(cell);
+
+		if (rung->shop_id != shop_id)
+			continue;
+		has_ladder = true;
+		if (rung->rung < height)
+			return pstrdup(rung->name);
+	}
+
+	if (has_ladder || shop_id == 0)
+		return NULL;
+	return tier_next_lower(0, height);
+}
+
+bool
+tier_by_name(int32 shop_id, const char *name, Numeric *multiplier)
+{
+	const TierRung *rung = tier_named(shop_id, name);
+
+	if (rung == NULL)
+		return false;
+	*multiplier = DatumGetNumericCopy(NumericGetDatum(rung->multiplier));
+	return true;
+}
+
 /*
  * tier_of(spent, purchases, shop): the name of the tier.
  */

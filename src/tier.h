@@ -17,4 +17,13 @@
 extern Numeric tier_multiplier(int32 shop_id, Numeric spent, int64 purchases);
 extern const char *tier_name(int32 shop_id, Numeric spent, int64 purchases);
 
+/* The multiplier of a tier of that name on the shop's ladder; false: no such. */
+extern bool tier_by_name(int32 shop_id, const char *name, Numeric *multiplier);
+
+/* The height of a tier of that name; 0: no such, or no name. */
+extern int	tier_height(int32 shop_id, const char *name);
+
+/* The name of the next lower tier; NULL: there is none. */
+extern const char *tier_next_lower(int32 shop_id, int height);
+
 #endif							/* RETENTION_TIER_H */

@@ -32,13 +32,13 @@ SELECT retention.points_balance('a') AS known, retention.points_balance('nobody'
 INSERT INTO points_accrual.orders VALUES (2, 'a', 30, '2024-05-02 10:00+00', '2024-05-04 00:00+00');
 SELECT * FROM points_accrual.recorded WHERE order_id = '2';
 CALL retention.run('2024-05-03 23:59:59+00');
-SELECT retention.points_balance('a');
+SELECT retention.points_balance('a', '2024-06-01');
 CALL retention.run('2024-05-04 00:00+00');
-SELECT retention.points_balance('a');
+SELECT retention.points_balance('a', '2024-06-01');
 SELECT * FROM points_accrual.recorded WHERE order_id = '2';
 -- Completion taken back leaves the points: they follow the money.
 UPDATE points_accrual.orders SET completed_at = NULL WHERE id = 1;
-SELECT retention.points_balance('a');
+SELECT retention.points_balance('a', '2024-06-01');
 -- A later rise in what was paid adds the difference, a fall takes it.
 UPDATE points_accrual.orders SET total = 25 WHERE id = 1;
 UPDATE points_accrual.orders SET total = 20.5 WHERE id = 1;
@@ -57,9 +57,9 @@ UPDATE retention.shop SET accrue_after_days = 3;
 INSERT INTO points_accrual.orders VALUES (5, 'b', 7, '2024-05-02 12:00+00');
 SELECT * FROM points_accrual.recorded WHERE order_id = '5';
 CALL retention.run('2024-05-05 11:00+00');
-SELECT retention.points_balance('b');
+SELECT retention.points_balance('b', '2024-06-01');
 CALL retention.run('2024-05-05 12:00+00');
-SELECT retention.points_balance('b');
+SELECT retention.points_balance('b', '2024-06-01');
 -- Run again, and late: nothing more.
 SELECT pg_temp.recorded() AS before \gset
 CALL retention.run('2024-05-05 12:00+00');
@@ -73,7 +73,7 @@ DELETE FROM points_accrual.orders WHERE id = 7;
 UPDATE points_accrual.orders SET total = 5 WHERE id = 8;
 SELECT * FROM points_accrual.recorded WHERE order_id IN ('6', '7', '8');
 CALL retention.run('2024-05-10 12:00+00');
-SELECT retention.points_balance('c');
+SELECT retention.points_balance('c', '2024-06-01');
 -- The days are the shop's: a day with the clocks put forward has 23 hours.
 UPDATE retention.shop SET time_zone = 'Europe/Berlin', accrue_after_days = 1;
 CREATE TABLE points_accrual.berlin (id integer PRIMARY KEY, customer text, total numeric, paid_at timestamp);
@@ -105,7 +105,7 @@ SET retention.clock = '2024-05-02 12:00+00';
 INSERT INTO points_accrual.simple VALUES (1, 'e', 12, '2024-05-02 12:00+00');
 SELECT * FROM points_accrual.recorded WHERE due_at IS NOT NULL;
 CALL retention.run('2024-05-09 12:00+00');
-SELECT retention.points_balance('e');
+SELECT retention.points_balance('e', '2024-06-01');
 
 -- ---------------------------------------------------------------------------
 -- How many: floor((paid - refunded) * rate * multiplier)

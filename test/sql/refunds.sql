@@ -193,7 +193,7 @@ SELECT pg_temp.recorded() = :'before' AS unchanged;
 
 -- debt: the balance goes below zero, the next accruals repay it.
 INSERT INTO refunds.orders VALUES ('M', 'debt', 100);
-UPDATE retention.points_lot SET remaining = 0 WHERE customer_id = 'debt';
+UPDATE retention.points_lot SET remaining = 0, is_open = false WHERE customer_id = 'debt';
 ALTER TABLE retention.points_entry DISABLE TRIGGER append_only;
 INSERT INTO retention.points_entry (shop_id, customer_id, entry_no, kind, points, effective_at, posted_at)
 VALUES (1, 'debt', 2, 'redemption', -100, '2024-05-20', '2024-05-20');
@@ -210,7 +210,7 @@ SELECT entry_no, accrued, remaining FROM retention.points_lot WHERE customer_id 
 SELECT points_posted, points_debt FROM retention.customer_stats WHERE customer_id = 'debt';
 -- forgive: the shortfall is written off by an entry of its own.
 UPDATE retention.shop SET debt_policy = 'forgive';
-UPDATE retention.points_lot SET remaining = 0 WHERE customer_id = 'debt';
+UPDATE retention.points_lot SET remaining = 0, is_open = false WHERE customer_id = 'debt';
 INSERT INTO retention.points_entry (shop_id, customer_id, entry_no, kind, points, effective_at, posted_at)
 VALUES (1, 'debt', 6, 'redemption', -30, '2024-05-20', '2024-05-20');
 UPDATE retention.customer_stats SET points_posted = 0, last_entry_no = 6 WHERE customer_id = 'debt';

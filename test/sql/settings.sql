@@ -20,7 +20,7 @@ SELECT retention.create_shop('Coffee House', 'Europe/Paris', 'EUR', 'Café');
 SELECT retention.shop_id();
 SELECT retention.shop_id('Coffee House');
 SELECT retention.points_balance('a');
-SELECT retention.points_balance('a', 'Coffee House'), retention.points_balance(42, shop => 'Coffee House');
+SELECT retention.points_balance('a', shop => 'Coffee House'), retention.points_balance(42, shop => 'Coffee House');
 
 -- ---------------------------------------------------------------------------
 -- Values that make no sense

@@ -55,7 +55,7 @@ FROM retention.customers ORDER BY shop_id, customer_id;
 SELECT customer_id, recency_days, recency, frequency, monetary, rfm, segment, segment_cn8, tier, points, customer_group, customer_groups
 FROM retention.customers WHERE shop = 'Tea House' ORDER BY customer_id;
 SELECT customer_id, recency_days, rfm, segment, tier, customer_groups FROM retention.customers WHERE shop = 'Gift Shop' ORDER BY customer_id;
-SELECT count(*) AS other_balances FROM retention.customers WHERE points <> retention.points_balance(customer_id, shop);
+SELECT count(*) AS other_balances FROM retention.customers WHERE points <> retention.points_balance(customer_id, shop => shop);
 
 -- Each group on its own: eve is long absent and has an order to pay.
 SELECT shop, customer_group, customer_group_zh, customers, round(share, 3) AS share, spent FROM retention.customer_groups;
