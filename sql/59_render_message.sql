@@ -88,7 +88,7 @@ BEGIN
 				) AS l
 				WHERE l.name = retention.customer_tier(customer_id, the_shop.name, at)))
 			WHEN 'points' THEN jsonb_build_object(
-				'points', retention.points_balance(customer_id, the_shop.name),
+				'points', retention.points_balance(customer_id, at, the_shop.name),
 				'points.expiring', l.points,
 				'points.expire_on', CASE the_shop.language
 					WHEN 'zh' THEN to_char(l.day, 'FMMM"月"FMDD"日"')

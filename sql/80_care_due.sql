@@ -493,10 +493,6 @@ DECLARE
 		FROM retention.shop s
 		WHERE s.shop_id = rule.shop_id);
 BEGIN
-	-- Kept by the tiers' own life.
-	IF to_regclass('retention.tier_change') IS NULL THEN
-		RETURN;
-	END IF;
 	RETURN QUERY
 	SELECT c.customer_id, format('tier:%s', c.change_no), NULL::integer, NULL::text, c.changed_at + rule.delay
 	FROM retention.tier_change c

@@ -125,7 +125,7 @@ SELECT retention.disable_rule('spend_milestone');
 -- Points that expire.
 SELECT retention.enable_rule('points_expiring');
 UPDATE retention.points_lot SET expires_at = '2024-12-31 23:59:59+08' WHERE customer_id = 'habit';
-UPDATE retention.points_lot SET expires_at = '2024-12-31 23:59:59+08', remaining = 0 WHERE customer_id = 'twice';
+UPDATE retention.points_lot SET expires_at = '2024-12-31 23:59:59+08', remaining = 0, is_open = false WHERE customer_id = 'twice';
 SELECT * FROM due('2024-11-29 12:00+08');
 SELECT * FROM due('2024-12-01 12:00+08');
 SELECT * FROM retention.render_message(1, 'habit', 'points_expiring', 'expiry:2024-12-31', NULL, NULL, '2024-12-01 12:00+08');

@@ -238,6 +238,14 @@ SELECT CASE WHEN 1 + id / 3 % 5 > 3 THEN 'review_thanks' ELSE 'bad_review' END, 
 FROM lives
 WHERE completed_on <= '2025-01-20' AND id % 3 = 0;
 
+-- Tiers: each rise that their own history tells of.
+INSERT INTO expected
+SELECT 'tier_reached', c.customer_id, 'tier:' || c.change_no,
+	c.changed_at + (SELECT r.delay FROM retention.care_rules r WHERE r.name = 'tier_reached')
+FROM retention.tier_change c
+WHERE array_position(ARRAY['member', 'silver', 'gold', 'diamond'], c.to_tier)
+	> array_position(ARRAY['member', 'silver', 'gold', 'diamond'], coalesce(c.from_tier, 'member'));
+
 -- The counts by rule, and that they are the same messages.
 CREATE VIEW messages AS
 	SELECT rule, customer_id COLLATE "default" AS customer, subject COLLATE "default" AS subject, due_at AS due

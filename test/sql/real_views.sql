@@ -90,21 +90,22 @@ CREATE TABLE known AS
 	SELECT DISTINCT 'CDNOW' AS shop, customer_id::text FROM cdnow UNION ALL SELECT DISTINCT 'Online Retail', customer_id::text FROM retail;
 ANALYZE purchases, known, retail;
 
--- Points: each purchase times the multiplier of the tier reached by all before.
+-- Points: each purchase times the multiplier of the tier reached by all before,
+-- seven days after it was paid.
 CREATE TABLE points AS
-	SELECT customer_id::text, sum(floor(amount * CASE
-		WHEN spent >= 20000 THEN 1.5
-		WHEN spent >= 5000 OR bought >= 20 THEN 1.2
-		WHEN spent >= 1000 OR bought >= 5 THEN 1.1
-		ELSE 1 END))::bigint AS points
+	SELECT customer_id::text, (order_date + 7)::timestamp AT TIME ZONE 'America/New_York' AS accrued_at,
+		floor(amount * CASE
+			WHEN spent >= 20000 THEN 1.5
+			WHEN spent >= 5000 OR bought >= 20 THEN 1.2
+			WHEN spent >= 1000 OR bought >= 5 THEN 1.1
+			ELSE 1 END)::bigint AS points
 	FROM (
 		SELECT customer_id, order_date, amount,
 			coalesce(sum(amount) OVER before, 0) AS spent, coalesce(count(*) OVER before, 0) AS bought
 		FROM cdnow
 		WINDOW before AS (PARTITION BY customer_id ORDER BY order_date RANGE BETWEEN UNBOUNDED PRECEDING AND interval '1 day' PRECEDING)
 	) AS purchase
-	WHERE order_date + 7 <= '1998-07-01'
-	GROUP BY customer_id;
+	WHERE order_date + 7 <= '1998-07-01';
 
 CREATE MATERIALIZED VIEW customers AS
 	WITH customer AS (
@@ -146,7 +147,12 @@ CREATE MATERIALIZED VIEW customers AS
 			|| CASE WHEN c.age < 30 THEN ARRAY['new'] ELSE '{}' END
 			|| CASE WHEN c.purchases >= 2 THEN ARRAY['loyal'] ELSE '{}' END AS customer_groups
 	FROM customer c LEFT JOIN scored s USING (shop, customer_id)
-	LEFT JOIN points p ON p.customer_id = c.customer_id AND c.shop = 'CDNOW'
+	LEFT JOIN (
+		SELECT customer_id, sum(points)::bigint AS points
+		FROM points
+		WHERE accrued_at <= retention.now()
+		GROUP BY customer_id
+	) AS p ON p.customer_id = c.customer_id AND c.shop = 'CDNOW'
 	WITH NO DATA;
 
 CREATE VIEW customer_groups AS

@@ -170,6 +170,20 @@ INSERT INTO retention.feedback (shop_id, customer_id, kind, reference, score, co
 VALUES (1, '3', 'review', 'r1', 4.5, '很好', '2024-05-01', '2024-05-01');
 INSERT INTO retention.rfm_segment_override VALUES ('global', 5, 5, 5, 'Champions', '最爱');
 
+-- What the ledger, tiers and care messages keep beside their main tables.
+INSERT INTO retention.points_hold (shop_id, customer_id, reference, points, held_at, times_out_at, posted_at, state, resolved_at, allocations, request)
+VALUES (1, '7', 'basket-1', 10, '2024-05-01', '2024-05-02', '2024-05-01', 'released', '2024-05-01', '[]', '{}');
+INSERT INTO retention.referral (shop_id, customer_id, referrer_id, source_id, order_id, decided_at)
+VALUES (1, '7', '3', 1, '1', '2024-05-01');
+INSERT INTO retention.tier_review VALUES (1, 'a ladder', '2024-05-01');
+INSERT INTO retention.care_template VALUES (1, 'unpaid_reminder', 'zh', '{{nickname|亲}}，订单还在等您');
+INSERT INTO retention.care_cap VALUES (1, 'marketing', 'sms', '30 days', 2);
+INSERT INTO retention.care_contact VALUES (1, '7', '2024-05-01', 1, 1);
+INSERT INTO retention.festival VALUES (1, 'founding', 'festival', '2024-06-01', '店庆', '店庆快乐');
+INSERT INTO retention.care_effect_kept (shop_id, rule, month, queued, sent, customers, failed, skipped, reasons, segments, responses, buyers, orders, sales)
+VALUES (1, 'unpaid_reminder', '2024-04-01', 3, 2, 2, 1, 0, '{}', 2, 0, 1, 1, 10);
+INSERT INTO retention.care_call VALUES (1, '7', 'big_order_call', 'order:1:1', 1, 'mei', 'reached', 'happy', '2024-05-01', NULL);
+
 -- An order that could not be synced, a source truncated, one detached.
 INSERT INTO orders (customer_id, total, currency, paid_at) VALUES (7, 10, 'USD', '2024-05-01 12:00+00');
 INSERT INTO trials VALUES (1, 'tim', 5, '2024-05-01 12:00+00');
