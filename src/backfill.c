@@ -28,6 +28,7 @@
 PG_FUNCTION_INFO_V1(backfill);
 PG_FUNCTION_INFO_V1(backfill_start);
 PG_FUNCTION_INFO_V1(backfill_step);
+PG_FUNCTION_INFO_V1(source_number);
 
 /*
  * Milliseconds between two progress messages: often at first, so that a short
@@ -288,6 +289,16 @@ backfill_step(PG_FUNCTION_ARGS)
 	SPI_finish();
 	own_end(&saved);
 	PG_RETURN_INT64(norders);
+}
+
+/*
+ * source_number(source text) -> integer: the number of an attached source; an
+ * unknown one is an error.
+ */
+Datum
+source_number(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(source_find_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)))->sync.source_id);
 }
 
 /* ----------

@@ -1,0 +1,33 @@
+-- ---------------------------------------------------------------------------
+-- resync and run: repair, and what falls due
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION retention.resync(source text, order_id text DEFAULT NULL, everything boolean DEFAULT false)
+	RETURNS bigint
+	AS 'MODULE_PATHNAME', 'resync'
+	LANGUAGE C;
+
+COMMENT ON FUNCTION retention.resync(text, text, boolean) IS
+	'Syncs again: one order (or customer, or review, by its id); or, with order_id NULL, those in sync_error (all when changes could not be traced); or everything, recorded and present. Returns the orders synced. An unknown source is an error';
+
+CREATE FUNCTION retention.accrue_due(at timestamptz)
+	RETURNS bigint
+	AS 'MODULE_PATHNAME', 'accrue_due'
+	LANGUAGE C STRICT;
+
+COMMENT ON FUNCTION retention.accrue_due(timestamptz) IS 'Posts the points that have fallen due by then; returns the number of orders';
+
+CREATE PROCEDURE retention.run(at timestamptz DEFAULT retention.now())
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	PERFORM retention.accrue_due(at);
+	PERFORM retention.run_points(at);
+	PERFORM retention.run_tiers(at);
+	PERFORM retention.care_due(at);
+	PERFORM retention.expire_messages(at);
+	PERFORM retention.notify_workers(at);
+END
+$$;
+
+COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, queues the messages that fall due by date, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing';
