@@ -432,3 +432,44 @@ purchases_refunded_by_orders(int32 source_id, char **order_ids, int norders, Num
 	for (int i = 0; i < norders; i++)
 		sums[i] = own_numeric(SPI_tuptable->vals[i], 1);
 }
+
+Numeric
+money_zero(void)
+{
+	return int64_to_numeric(0);
+}
+
+bool
+money_is_negative(Numeric amount)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(amount),
+											NumericGetDatum(money_zero())));
+}
+
+Purchase *
+purchase_copy(const Purchase *purchase)
+{
+	Purchase   *copy = (Purchase *) palloc(sizeof(Purchase));
+
+	memcpy(copy, purchase, sizeof(Purchase));
+	return copy;
+}
+
+bool
+purchase_same_owner(const Purchase *before, const Purchase *after)
+{
+	return before != NULL && after != NULL &&
+		before->shop_id == after->shop_id &&
+		strcmp(before->customer_id, after->customer_id) == 0;
+}
+
+int
+purchase_compare_paid_at(const void *a, const void *b)
+{
+	const Purchase *pa = *(Purchase *const *) a;
+	const Purchase *pb = *(Purchase *const *) b;
+
+	if (pa->state_at[ORDER_PAID] != pb->state_at[ORDER_PAID])
+		return pa->state_at[ORDER_PAID] < pb->state_at[ORDER_PAID] ? -1 : 1;
+	return strcmp(pa->order_id, pb->order_id);
+}

@@ -95,6 +95,15 @@ extern Numeric purchase_net(const Purchase *purchase);
 extern void purchase_set_value(Purchase *purchase);
 extern bool purchase_equal(const Purchase *a, const Purchase *b);
 
+extern Purchase *purchase_copy(const Purchase *purchase);
+extern bool purchase_same_owner(const Purchase *before, const Purchase *after);
+
+/* For qsort of Purchase *: by the time they were paid, then by their ids. */
+extern int	purchase_compare_paid_at(const void *a, const void *b);
+
+extern Numeric money_zero(void);
+extern bool money_is_negative(Numeric amount);
+
 /* Reading and writing them, many at a time; all inside SPI. */
 extern int	purchases_read(int32 source_id, char **order_ids, int norders,
 						   Purchase **purchases, bool *had_error);
