@@ -40,7 +40,7 @@ typedef struct Customer
 	TimestampTz tier_below_since;	/* below the tier since then; NO_TIME: is not */
 	TimestampTz tier_review_at; /* no change by time alone before; NO_TIME: ever */
 
-	/* private to customer_stats.c */
+	/* private to customer_stats.c and customer_history.c */
 	TimestampTz history_from;
 	PurchaseHistory *history;
 	HistoryBuilder *builder;
@@ -66,6 +66,7 @@ extern CustomerSet *customers_lock(CustomerKey *keys, int nkeys);
 extern Customer *customer_find(CustomerSet *set, int32 shop_id, const char *customer_id);
 extern void customers_write(CustomerSet *set);
 
+extern void customer_key_as_args(const Customer *customer, Datum *args);
 extern void customer_touch(Customer *customer);
 extern bool customer_changed(const Customer *customer);
 extern void customer_add_purchase(Customer *customer, TimestampTz at, Numeric value);
@@ -73,5 +74,8 @@ extern void customer_remove_purchase(Customer *customer, TimestampTz at, Numeric
 extern TimestampTz customer_first_purchase_from(Customer *customer, TimestampTz from);
 extern void customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
 								   int64 *purchases, Numeric *spent);
+
+/* The history to store with the row; writes what moves to chunks. */
+extern PurchaseHistory *customer_finish_history(Customer *customer);
 
 #endif							/* RETENTION_CUSTOMER_STATS_H */

@@ -226,7 +226,7 @@ INSERT INTO sales VALUES ('2024-04-30', 3, '7d444840-9dc0-11d1-b245-5ffdce74fad2
 INSERT INTO web.refunds VALUES (3, 1, 10);
 INSERT INTO web.orders VALUES (4, 'bob', 10, '2024-05-01 12:00+00');
 });
-		my $points = sub { $node->safe_psql($db, "SELECT retention.points_balance('$_[0]', '$_[1]')") };
+		my $points = sub { $node->safe_psql($db, "SELECT retention.points_balance('$_[0]', shop => '$_[1]')") };
 		is($node->safe_psql($db, q(
 			SELECT c.customer_id, c.email, k.granted
 			FROM retention.customer c
