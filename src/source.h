@@ -106,7 +106,8 @@ extern void source_read(Source *source, char **keys, int nkeys, SourceRead *read
 
 extern bool source_may_have_key(Source *source, const char *key);
 
-/* The keys as an array of their own type, for a plan of the facts. */
+/* A key, or an array of keys, in their own type, for a plan of the facts. */
+extern Datum source_key_datum(Source *source, char *order_id);
 extern Datum source_key_array(Source *source, char **keys, int nkeys);
 
 /* Bring the orders, customers or reviews named up to date. */
