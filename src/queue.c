@@ -1,6 +1,6 @@
 /*
  * queue.c
- *		Claiming care messages, and recording what became of them.
+ *		Claiming care messages.
  *
  * A claim takes messages in the order of priority and, within one, of when
  * they fell due.  It locks them skipping what others have locked, checks at
@@ -21,115 +21,20 @@
 #include "shop.h"
 
 #include "catalog/pg_type.h"
-#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(claim_messages);
-PG_FUNCTION_INFO_V1(mark_sent);
-PG_FUNCTION_INFO_V1(mark_failed);
-PG_FUNCTION_INFO_V1(extend_lease);
-PG_FUNCTION_INFO_V1(release_message);
 
 /*
  * A claim that finds only messages to put off looks further, so many times:
  * it must not take for ever when a whole night's messages wait for morning.
  */
 #define MAX_ROUNDS 8
-
-#define BACKOFF_SECONDS 30
-#define BACKOFF_MAX_SECONDS 3600
-
-typedef struct QueueRule
-{
-	char	   *name;
-	char	   *event;
-	bool		enabled;
-	bool		counts;			/* towards frequency caps */
-	bool		ignores_caps;
-	bool		ignores_quiet_hours;
-	bool		template_read;
-	char	   *template;		/* NULL: it has none */
-} QueueRule;
-
-typedef struct QueueCap
-{
-	char	   *purpose;		/* NULL: any */
-	char	   *channel;		/* NULL: any */
-	Interval   *period;
-	int32		messages;
-} QueueCap;
-
-typedef struct QueueShop
-{
-	int32		shop_id;
-	char	   *name;
-	TimestampTz quiet_until;	/* NO_TIME: not in quiet hours */
-	bool		opt_in;
-	int64		suppress_unanswered;	/* 0: never */
-	int64		suppress_review_days;	/* 0: never */
-	int64		max_attempts;
-	QueueRule  *rules;
-	int			nrules;
-	QueueCap   *caps;
-	int			ncaps;
-} QueueShop;
-
-/* What becomes of a candidate. */
-typedef enum Verdict
-{
-	VERDICT_NONE,				/* nothing against it so far */
-	VERDICT_LEFT,				/* stays as it is, for another claim */
-	VERDICT_SKIPPED,
-	VERDICT_FAILED,
-	VERDICT_PUT_OFF
-} Verdict;
-
-typedef struct Message
-{
-	char	   *customer_id;
-	char	   *rule_name;
-	char	   *subject;
-	char	   *purpose;
-	char	   *order_id;		/* NULL: not about an order */
-	int32		source_id;
-	TimestampTz due_at;
-	TimestampTz expires_at;
-	int64		attempts;
-	char	   *held_for;		/* why it was put off before, or NULL */
-	pg_uuid_t	message_id;
-	bool		has_message_id;
-
-	QueueRule  *rule;
-	bool		counts;			/* towards a cap that there is */
-	Verdict		verdict;
-	const char *reason;
-	TimestampTz held_until;
-
-	pg_uuid_t	token;
-	char	   *recipient;
-	char	   *template;
-	char	   *text;
-	int32		segments;		/* 0: not counted */
-} Message;
-
-typedef struct Claim
-{
-	char	   *channel;
-	int32		max;
-	TimestampTz at;
-	TimestampTz lease_ends;
-	char	   *worker;			/* may be NULL */
-	bool		by_people;		/* a task: who does it finds the words */
-	char	   *last_contact;	/* last row of care_contact inserted for a shop */
-	int32		granted;
-	ReturnSetInfo *result;
-} Claim;
 
 /* ----------
  * Statements
@@ -209,73 +114,6 @@ static OwnQuery touch_contacts = {
 	3, {"int4", "text[]", "timestamptz"}
 };
 
-static OwnQuery read_facts = {
-	"SELECT k.no, CASE $6"
-	" WHEN 'sms' THEN coalesce(c.phone, CASE WHEN k.customer_id LIKE '+%' THEN k.customer_id END)"
-	" WHEN 'call' THEN coalesce(c.phone, CASE WHEN k.customer_id LIKE '+%' THEN k.customer_id END)"
-	" WHEN 'email' THEN coalesce(c.email, CASE WHEN k.customer_id LIKE '%@%' THEN k.customer_id END)"
-	" WHEN 'wechat' THEN c.attributes ->> 'wechat'"
-	" ELSE c.attributes ->> 'address' END,"
-	" c.name IS NOT NULL OR c.phone IS NOT NULL OR c.email IS NOT NULL OR c.attributes <> '{}',"
-	" n.granted, k.order_id IS NULL OR CASE WHEN k.event IN"
-	" ('unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed')"
-	" THEN retention.order_event_at(k.event, p) IS NOT NULL ELSE p.order_id IS NOT NULL END"
-	" FROM unnest($2, $3, $4, $5, $7) WITH ORDINALITY AS k (customer_id, purpose, source_id, order_id, event, no)"
-	" LEFT JOIN retention.customer c ON c.shop_id = $1 AND c.customer_id = k.customer_id"
-	" LEFT JOIN retention.customer_consent n ON n.shop_id = $1 AND n.customer_id = k.customer_id"
-	" AND n.channel = $6 AND n.purpose = k.purpose"
-	" LEFT JOIN retention.purchase p ON p.source_id = k.source_id AND p.order_id = k.order_id",
-	7, {"int4", "text[]", "text[]", "int4[]", "text[]", "text", "text[]"}
-};
-
-static OwnQuery read_suppression = {
-	"SELECT k.no,"
-	" (SELECT count(*) = $3 AND count(l.responded_at) = 0"
-	" AND NOT EXISTS (SELECT FROM retention.customer_stats s WHERE s.shop_id = $1"
-	" AND s.customer_id = k.customer_id AND s.last_purchase_at >= min(l.sent_at))"
-	" FROM (SELECT m.responded_at, m.sent_at FROM retention.care_message m"
-	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.counted_at IS NOT NULL"
-	" AND m.purpose = 'marketing' AND m.state = 'sent'"
-	" ORDER BY m.counted_at DESC LIMIT $3) AS l),"
-	" EXISTS (SELECT FROM retention.feedback f WHERE f.shop_id = $1 AND f.customer_id = k.customer_id"
-	" AND f.kind = 'review' AND f.score < 3"
-	" AND f.happened_at > $5 - make_interval(days => $4::int4) AND f.happened_at <= $5)"
-	" FROM unnest($2) WITH ORDINALITY AS k (customer_id, no)",
-	5, {"int4", "text[]", "int8", "int8", "timestamptz"}
-};
-
-/*
- * When each of the customer's latest messages under a cap stops counting.  A
- * message whose worker never reported back does not stand in its own way.
- */
-static OwnQuery read_capped = {
-	"SELECT k.no, array(SELECT m.counted_at + $5 FROM retention.care_message m"
-	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id"
-	" AND m.counted_at > $6 - $5 AND m.state IN ('claimed', 'sent')"
-	" AND ($3 IS NULL OR m.purpose = $3) AND ($4 IS NULL OR m.channel = $4)"
-	" AND m.counted_at IS NOT NULL AND NOT (m.rule = k.rule AND m.subject = k.subject)"
-	" ORDER BY m.counted_at DESC LIMIT $7)"
-	" FROM unnest($2, $8, $9) WITH ORDINALITY AS k (customer_id, rule, subject, no)",
-	9, {"int4", "text[]", "text", "text", "interval", "timestamptz", "int8", "text[]", "text[]"}
-};
-
-/* What does not depend on the customer is looked up once in a claim. */
-static OwnQuery read_template = {
-	"SELECT retention.rule_template($1, $2)",
-	2, {"int4", "text"}
-};
-
-static OwnQuery render_texts = {
-	"SELECT k.no, g.signature || r.text,"
-	" coalesce(r.missing, CASE WHEN k.template IS NULL THEN 'template' END),"
-	" CASE WHEN $8 = 'sms' THEN retention.sms_segments(g.signature || r.text) END"
-	" FROM (SELECT retention.signed_text('', $1) AS signature OFFSET 0) AS g"
-	" CROSS JOIN unnest($2, $3, $4, $5, $6) WITH ORDINALITY AS k (customer_id, template, subject, source_id, order_id, no)"
-	" CROSS JOIN LATERAL retention.render_template(k.template, retention.message_values("
-	"$1, k.customer_id, k.subject, k.source_id, k.order_id, $7, retention.template_placeholders(k.template))) AS r",
-	8, {"int4", "text[]", "text[]", "text[]", "int4[]", "text[]", "timestamptz", "text"}
-};
-
 static OwnQuery grant_messages = {
 	"UPDATE retention.care_message m"
 	" SET state = 'claimed', reason = NULL, held_until = $8, attempts = m.attempts + 1,"
@@ -297,74 +135,10 @@ static OwnQuery refuse_messages = {
 	8, {"int4", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz[]", "timestamptz"}
 };
 
-static OwnQuery set_sent = {
-	"UPDATE retention.care_message m"
-	" SET state = 'sent', sent_at = $3, counted_at = CASE WHEN m.counted_at IS NOT NULL THEN $3 END,"
-	" provider_id = $2, held_until = NULL, last_error = NULL, changed_at = $3,"
-	" reason = CASE WHEN m.state <> 'claimed' THEN 'sent before it was taken back: ' || coalesce(m.reason, m.state) END"
-	" WHERE m.token = $1 AND m.state IN ('claimed', 'cancelled', 'skipped')"
-	" RETURNING m.reason IS NOT NULL",
-	3, {"uuid", "text", "timestamptz"}
-};
-
-static OwnQuery set_failed = {
-	"UPDATE retention.care_message m"
-	" SET state = CASE WHEN $3 OR m.attempts >= s.care_max_attempts THEN 'failed' ELSE 'queued' END,"
-	" reason = CASE WHEN $3 THEN '" REASON_PERMANENT "'"
-	" WHEN m.attempts >= s.care_max_attempts THEN '" REASON_GAVE_UP "' ELSE '" REASON_RETRY "' END,"
-	" held_until = CASE WHEN NOT $3 AND m.attempts < s.care_max_attempts THEN"
-	" $4 + make_interval(secs => $5 * least($6, $7 * power(2, m.attempts - 1))) END,"
-	" token = NULL, counted_at = NULL, last_error = $2, changed_at = $4"
-	" FROM retention.shop s"
-	" WHERE m.token = $1 AND m.state = 'claimed' AND s.shop_id = m.shop_id"
-	" RETURNING m.state",
-	7, {"uuid", "text", "bool", "timestamptz", "float8", "float8", "float8"}
-};
-
-static OwnQuery set_lease = {
-	"UPDATE retention.care_message m SET held_until = $2"
-	" WHERE m.token = $1 AND m.state = 'claimed'",
-	2, {"uuid", "timestamptz"}
-};
-
-static OwnQuery set_released = {
-	"UPDATE retention.care_message m"
-	" SET state = 'queued', held_until = NULL, token = NULL, worker = NULL, counted_at = NULL,"
-	" attempts = greatest(m.attempts - 1, 0), changed_at = $2"
-	" WHERE m.token = $1 AND m.state = 'claimed'",
-	2, {"uuid", "timestamptz"}
-};
-
-static OwnQuery read_state = {
-	"SELECT m.state, m.reason IS NOT NULL FROM retention.care_message m WHERE m.token = $1",
-	1, {"uuid"}
-};
-
 /* ----------
- * Small things
+ * Tokens
  * ----------
  */
-
-static TimestampTz
-add_interval(TimestampTz at, Interval *interval)
-{
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(at),
-												   IntervalPGetDatum(interval)));
-}
-
-/* The end of a lease; one that has already ended would be no lease. */
-static TimestampTz
-lease_end(TimestampTz at, Interval *lease)
-{
-	TimestampTz ends = add_interval(at, lease);
-
-	if (ends <= at)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a lease must be longer than nothing")));
-	return ends;
-}
 
 /*
  * A token: unguessable, and beginning with the time as in version 7 of RFC
@@ -384,79 +158,6 @@ make_token(pg_uuid_t *token)
 		token->data[i] = (unsigned char) (ms >> (8 * (5 - i)));
 	token->data[6] = (token->data[6] & 0x0f) | 0x70;
 	token->data[8] = (token->data[8] & 0x3f) | 0x80;
-}
-
-static bool
-text_equal(const char *a, const char *b)
-{
-	return strcmp(a, b) == 0;
-}
-
-static void
-refuse(Message *message, Verdict verdict, const char *reason)
-{
-	message->verdict = verdict;
-	message->reason = reason;
-	message->held_until = NO_TIME;
-}
-
-/* Not past its end: there it is skipped, and the reason kept. */
-static void
-put_off(Message *message, TimestampTz until, const char *reason)
-{
-	message->verdict = VERDICT_PUT_OFF;
-	message->reason = reason;
-	message->held_until = Min(until, message->expires_at);
-}
-
-/* ----------
- * Arrays of some messages' values, as the statements take them
- * ----------
- */
-
-/* The messages that nothing speaks against so far. */
-static int
-undecided(Message *messages, int nmessages, Message **chosen)
-{
-	int			n = 0;
-
-	for (int i = 0; i < nmessages; i++)
-	{
-		if (messages[i].verdict == VERDICT_NONE)
-			chosen[n++] = &messages[i];
-	}
-	return n;
-}
-
-#define TEXTS_OF(chosen, n, field) texts_at(chosen, n, offsetof(Message, field))
-
-static Datum
-texts_at(Message **chosen, int n, size_t offset)
-{
-	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
-	bool	   *nulls = (bool *) palloc(Max(n, 1) * sizeof(bool));
-	int			dim = n;
-	int			lower = 1;
-
-	for (int i = 0; i < n; i++)
-	{
-		const char *value = *(char **) ((char *) chosen[i] + offset);
-
-		nulls[i] = value == NULL;
-		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
-	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &dim, &lower,
-											  TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-static Datum
-sources_of(Message **chosen, int n)
-{
-	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
-
-	for (int i = 0; i < n; i++)
-		values[i] = Int32GetDatum(chosen[i]->source_id);
-	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
 /* ----------
@@ -525,21 +226,8 @@ load_rules_and_caps(Claim *claim, QueueShop *shop)
 	}
 }
 
-static bool
-cap_covers(const QueueCap *cap, const Message *message)
-{
-	return cap->purpose == NULL || text_equal(cap->purpose, message->purpose);
-}
-
-/* A notice to the shopkeeper is no message to the customer it is about. */
-static bool
-is_for_customer(const Claim *claim)
-{
-	return !text_equal(claim->channel, "shop");
-}
-
 /* ----------
- * Candidates, and what speaks against them
+ * Candidates
  * ----------
  */
 
@@ -586,40 +274,15 @@ read_candidates(Claim *claim, QueueShop *shop, int64 priority, int *ncandidates)
 			if (text_equal(shop->rules[j].name, message->rule_name))
 				message->rule = &shop->rules[j];
 		}
-		if (message->rule != NULL && message->rule->counts && is_for_customer(claim))
+		if (message->rule != NULL && message->rule->counts && queue_is_for_customer(claim))
 		{
 			/* Marketing is counted even without a cap: it is what goes unanswered. */
 			message->counts = text_equal(message->purpose, "marketing");
 			for (int j = 0; j < shop->ncaps && !message->counts; j++)
-				message->counts = cap_covers(&shop->caps[j], message);
+				message->counts = queue_cap_covers(&shop->caps[j], message);
 		}
 	}
 	return messages;
-}
-
-/* What can be told without looking at anything else. */
-static void
-check_message(Claim *claim, QueueShop *shop, Message *message)
-{
-	if (message->rule == NULL || !message->rule->enabled)
-		refuse(message, VERDICT_SKIPPED, REASON_RULE_OFF);
-	else if (message->expires_at <= claim->at)
-	{
-		const char *reason = REASON_EXPIRED;
-
-		if (message->held_for != NULL && text_equal(message->held_for, REASON_QUIET_HOURS))
-			reason = REASON_EXPIRED_QUIET;
-		else if (message->held_for != NULL && text_equal(message->held_for, REASON_CAPPED))
-			reason = REASON_EXPIRED_CAPPED;
-		else if (message->attempts > 0)
-			reason = REASON_EXPIRED_RETRY;
-		refuse(message, VERDICT_SKIPPED, reason);
-	}
-	else if (message->attempts >= shop->max_attempts)
-		refuse(message, VERDICT_FAILED, REASON_GAVE_UP);
-	else if (shop->quiet_until != NO_TIME && is_for_customer(claim) &&
-			 !message->rule->ignores_quiet_hours)
-		put_off(message, shop->quiet_until, REASON_QUIET_HOURS);
 }
 
 /*
@@ -666,208 +329,7 @@ lock_customers(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	{
 		if (nlocked == 0 ||
 			bsearch(&chosen[i]->customer_id, locked, nlocked, sizeof(char *), pg_qsort_strcmp) == NULL)
-			refuse(chosen[i], VERDICT_LEFT, NULL);
-	}
-}
-
-static void
-check_facts_of(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
-{
-	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
-	int			n = undecided(messages, nmessages, chosen);
-	char	  **events = (char **) palloc(Max(n, 1) * sizeof(char *));
-	Datum		args[7];
-	uint64		nrows;
-
-	if (n == 0)
-		return;
-	for (int i = 0; i < n; i++)
-		events[i] = chosen[i]->rule->event;
-	args[0] = Int32GetDatum(shop->shop_id);
-	args[1] = TEXTS_OF(chosen, n, customer_id);
-	args[2] = TEXTS_OF(chosen, n, purpose);
-	args[3] = sources_of(chosen, n);
-	args[4] = TEXTS_OF(chosen, n, order_id);
-	args[5] = CStringGetTextDatum(claim->channel);
-	args[6] = own_text_array(events, n);
-	nrows = own_execute(&read_facts, args, NULL);
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		Message    *message = chosen[own_int64(row, 1) - 1];
-		bool		has_profile = own_bool(row, 3);
-		bool		undecided_consent;
-		bool		granted;
-
-		message->recipient = own_text(row, 2);
-		granted = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 4, &undecided_consent));
-
-		if (!own_bool(row, 5))
-			refuse(message, VERDICT_SKIPPED, REASON_ORDER_CHANGED);
-		else if (!is_for_customer(claim))
-			continue;
-		else if (!undecided_consent && !granted)
-			refuse(message, VERDICT_SKIPPED, REASON_OPTED_OUT);
-		else if (undecided_consent && shop->opt_in && text_equal(message->purpose, "marketing"))
-			refuse(message, VERDICT_SKIPPED, REASON_NO_CONSENT);
-		else if (message->recipient == NULL && has_profile)
-			refuse(message, VERDICT_SKIPPED, REASON_NO_RECIPIENT);
-	}
-}
-
-/* Marketing is not for those who never answer or were not content. */
-static void
-check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
-{
-	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
-	int			n = 0;
-	Datum		args[5];
-	uint64		nrows;
-
-	if (shop->suppress_unanswered == 0 && shop->suppress_review_days == 0)
-		return;
-	for (int i = 0; i < nmessages; i++)
-	{
-		if (messages[i].verdict == VERDICT_NONE && is_for_customer(claim) &&
-			text_equal(messages[i].purpose, "marketing"))
-			chosen[n++] = &messages[i];
-	}
-	if (n == 0)
-		return;
-
-	args[0] = Int32GetDatum(shop->shop_id);
-	args[1] = TEXTS_OF(chosen, n, customer_id);
-	args[2] = Int64GetDatum(shop->suppress_unanswered);
-	args[3] = Int64GetDatum(shop->suppress_review_days);
-	args[4] = TimestampTzGetDatum(claim->at);
-	nrows = own_execute(&read_suppression, args, NULL);
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		Message    *message = chosen[own_int64(row, 1) - 1];
-
-		if (own_bool(row, 3))
-			refuse(message, VERDICT_SKIPPED, REASON_BAD_REVIEW);
-		else if (shop->suppress_unanswered > 0 && own_bool(row, 2))
-			refuse(message, VERDICT_SKIPPED, REASON_UNANSWERED);
-	}
-}
-
-static void
-render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
-{
-	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
-	int			n = undecided(messages, nmessages, chosen);
-	Datum		args[8];
-	uint64		nrows;
-
-	if (n == 0)
-		return;
-	args[0] = Int32GetDatum(shop->shop_id);
-	for (int i = 0; i < n; i++)
-	{
-		QueueRule  *rule = chosen[i]->rule;
-
-		if (!rule->template_read)
-		{
-			args[1] = CStringGetTextDatum(rule->name);
-			own_execute(&read_template, args, NULL);
-			rule->template = own_text(SPI_tuptable->vals[0], 1);
-			rule->template_read = true;
-		}
-		chosen[i]->template = rule->template;
-	}
-	args[1] = TEXTS_OF(chosen, n, customer_id);
-	args[2] = TEXTS_OF(chosen, n, template);
-	args[3] = TEXTS_OF(chosen, n, subject);
-	args[4] = sources_of(chosen, n);
-	args[5] = TEXTS_OF(chosen, n, order_id);
-	args[6] = TimestampTzGetDatum(claim->at);
-	args[7] = CStringGetTextDatum(claim->channel);
-	nrows = own_execute(&render_texts, args, NULL);
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		Message    *message = chosen[own_int64(row, 1) - 1];
-		char	   *missing = own_text(row, 3);
-
-		message->text = own_text(row, 2);
-		message->segments = (int32) own_int64(row, 4);
-		if (missing != NULL && !claim->by_people)
-			refuse(message, VERDICT_SKIPPED, psprintf("%s: %s", REASON_MISSING, missing));
-	}
-}
-
-/*
- * Put off what a cap forbids.  Messages of this very claim count too, in the
- * order in which they are handed out.
- */
-static void
-check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap, Message *messages, int nmessages)
-{
-	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
-	int			n = 0;
-	Datum		args[9];
-	char		nulls[9] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	TimestampTz **counting;
-	int		   *ncounting;
-	uint64		nrows;
-
-	for (int i = 0; i < nmessages; i++)
-	{
-		if (messages[i].verdict == VERDICT_NONE && is_for_customer(claim) &&
-			cap_covers(cap, &messages[i]))
-			chosen[n++] = &messages[i];
-	}
-	if (n == 0)
-		return;
-
-	args[0] = Int32GetDatum(shop->shop_id);
-	args[1] = TEXTS_OF(chosen, n, customer_id);
-	args[2] = cap->purpose ? CStringGetTextDatum(cap->purpose) : (Datum) 0;
-	nulls[2] = cap->purpose ? ' ' : 'n';
-	args[3] = cap->channel ? CStringGetTextDatum(cap->channel) : (Datum) 0;
-	nulls[3] = cap->channel ? ' ' : 'n';
-	args[4] = IntervalPGetDatum(cap->period);
-	args[5] = TimestampTzGetDatum(claim->at);
-	args[6] = Int64GetDatum(cap->messages);
-	args[7] = TEXTS_OF(chosen, n, rule_name);
-	args[8] = TEXTS_OF(chosen, n, subject);
-	nrows = own_execute(&read_capped, args, nulls);
-
-	counting = (TimestampTz **) palloc0(n * sizeof(TimestampTz *));
-	ncounting = (int *) palloc0(n * sizeof(int));
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		int			k = (int) own_int64(row, 1) - 1;
-		bool		isnull;
-		Datum	   *values;
-
-		deconstruct_array(DatumGetArrayTypeP(own_copy(row, 2, &isnull)), TIMESTAMPTZOID,
-						  sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-						  &values, NULL, &ncounting[k]);
-		counting[k] = (TimestampTz *) palloc(Max(ncounting[k], 1) * sizeof(TimestampTz));
-		for (int j = 0; j < ncounting[k]; j++)
-			counting[k][j] = DatumGetTimestampTz(values[j]);
-	}
-
-	for (int i = 0; i < n; i++)
-	{
-		int			granted = 0;
-
-		if (chosen[i]->rule->ignores_caps)
-			continue;
-		for (int j = 0; j < i; j++)
-		{
-			if (chosen[j]->verdict == VERDICT_NONE && chosen[j]->counts &&
-				text_equal(chosen[j]->customer_id, chosen[i]->customer_id))
-				granted++;
-		}
-		if (granted >= cap->messages)
-			put_off(chosen[i], add_interval(claim->at, cap->period), REASON_CAPPED);
-		else if (granted + ncounting[i] >= cap->messages)
-			put_off(chosen[i], counting[i][cap->messages - granted - 1], REASON_CAPPED);
+			queue_refuse(chosen[i], VERDICT_LEFT, NULL);
 	}
 }
 
@@ -950,7 +412,7 @@ static void
 grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
-	int			n = undecided(messages, nmessages, chosen);
+	int			n = queue_undecided(messages, nmessages, chosen);
 	Message   **counted = (Message **) palloc(Max(n, 1) * sizeof(Message *));
 	int			ncounted = 0;
 	Datum	   *tokens = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
@@ -1008,13 +470,13 @@ claim_round(Claim *claim, QueueShop *shop, int64 priority)
 	bool		left = false;
 
 	for (int i = 0; i < nmessages; i++)
-		check_message(claim, shop, &messages[i]);
+		queue_check_message(claim, shop, &messages[i]);
 	lock_customers(claim, shop, messages, nmessages);
-	check_facts_of(claim, shop, messages, nmessages);
-	check_suppression(claim, shop, messages, nmessages);
-	render(claim, shop, messages, nmessages);
+	queue_check_facts(claim, shop, messages, nmessages);
+	queue_check_suppression(claim, shop, messages, nmessages);
+	queue_render(claim, shop, messages, nmessages);
 	for (int i = 0; i < shop->ncaps; i++)
-		check_cap(claim, shop, &shop->caps[i], messages, nmessages);
+		queue_check_cap(claim, shop, &shop->caps[i], messages, nmessages);
 
 	write_refusals(claim, shop, messages, nmessages);
 	grant(claim, shop, messages, nmessages);
@@ -1058,8 +520,8 @@ claim_from_shop(Claim *claim, QueueShop *shop)
  * ----------
  */
 
-static void
-check_not_null(FunctionCallInfo fcinfo, int argument, const char *name)
+void
+queue_check_not_null(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
@@ -1078,10 +540,10 @@ claim_messages(PG_FUNCTION_ARGS)
 	int32		shop_id = 0;
 	bool		known = false;
 
-	check_not_null(fcinfo, 0, "channel");
-	check_not_null(fcinfo, 1, "max");
-	check_not_null(fcinfo, 2, "lease");
-	check_not_null(fcinfo, 4, "at");
+	queue_check_not_null(fcinfo, 0, "channel");
+	queue_check_not_null(fcinfo, 1, "max");
+	queue_check_not_null(fcinfo, 2, "lease");
+	queue_check_not_null(fcinfo, 4, "at");
 
 	memset(&claim, 0, sizeof(claim));
 	claim.channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -1089,7 +551,7 @@ claim_messages(PG_FUNCTION_ARGS)
 		text_equal(claim.channel, "post");
 	claim.max = PG_GETARG_INT32(1);
 	claim.at = PG_GETARG_TIMESTAMPTZ(4);
-	claim.lease_ends = lease_end(claim.at, PG_GETARG_INTERVAL_P(2));
+	claim.lease_ends = delivery_lease_end(claim.at, PG_GETARG_INTERVAL_P(2));
 	claim.worker = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	for (int i = 0; i < (int) lengthof(channels); i++)
 		known |= text_equal(claim.channel, channels[i]);
@@ -1115,125 +577,4 @@ claim_messages(PG_FUNCTION_ARGS)
 	SPI_finish();
 	own_end(&saved);
 	return (Datum) 0;
-}
-
-/* What a token that is not good for the statement tried is good for. */
-static const char *
-state_of_token(Datum token)
-{
-	const char *state = "refused";
-
-	if (own_execute(&read_state, &token, NULL) == 1)
-	{
-		char	   *found = own_text(SPI_tuptable->vals[0], 1);
-
-		if (text_equal(found, "sent"))
-			state = own_bool(SPI_tuptable->vals[0], 2) ? "cancelled" : "sent";
-		else if (text_equal(found, "cancelled") || text_equal(found, "skipped"))
-			state = "cancelled";
-	}
-	return state;
-}
-
-Datum
-mark_sent(PG_FUNCTION_ARGS)
-{
-	OwnContext	saved;
-	Datum		args[3];
-	char		nulls[3] = {' ', ' ', ' '};
-	const char *outcome;
-
-	check_not_null(fcinfo, 0, "token");
-	check_not_null(fcinfo, 2, "at");
-	args[0] = PG_GETARG_DATUM(0);
-	args[1] = PG_GETARG_DATUM(1);
-	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
-	args[2] = PG_GETARG_DATUM(2);
-
-	own_begin(&saved);
-	SPI_connect();
-	if (own_execute(&set_sent, args, nulls) == 1)
-		outcome = own_bool(SPI_tuptable->vals[0], 1) ? "cancelled" : "sent";
-	else
-		outcome = state_of_token(args[0]);
-	SPI_finish();
-	own_end(&saved);
-	PG_RETURN_TEXT_P(cstring_to_text(outcome));
-}
-
-Datum
-mark_failed(PG_FUNCTION_ARGS)
-{
-	OwnContext	saved;
-	Datum		args[7];
-	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	const char *outcome;
-
-	check_not_null(fcinfo, 0, "token");
-	check_not_null(fcinfo, 2, "permanent");
-	check_not_null(fcinfo, 3, "at");
-	args[0] = PG_GETARG_DATUM(0);
-	args[1] = PG_GETARG_DATUM(1);
-	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
-	args[2] = PG_GETARG_DATUM(2);
-	args[3] = PG_GETARG_DATUM(3);
-
-	/* Workers that failed together should not come back together. */
-	args[4] = Float8GetDatum(0.5 + pg_prng_double(&pg_global_prng_state));
-	args[5] = Float8GetDatum(BACKOFF_MAX_SECONDS);
-	args[6] = Float8GetDatum(BACKOFF_SECONDS);
-
-	own_begin(&saved);
-	SPI_connect();
-	if (own_execute(&set_failed, args, nulls) == 1)
-	{
-		char	   *state = own_text(SPI_tuptable->vals[0], 1);
-
-		outcome = text_equal(state, "failed") ? "failed" : "queued";
-	}
-	else
-		outcome = state_of_token(args[0]);
-	SPI_finish();
-	own_end(&saved);
-	PG_RETURN_TEXT_P(cstring_to_text(outcome));
-}
-
-Datum
-extend_lease(PG_FUNCTION_ARGS)
-{
-	OwnContext	saved;
-	Datum		args[2];
-	bool		done;
-
-	check_not_null(fcinfo, 0, "token");
-	check_not_null(fcinfo, 1, "lease");
-	check_not_null(fcinfo, 2, "at");
-	args[0] = PG_GETARG_DATUM(0);
-	args[1] = TimestampTzGetDatum(lease_end(PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_INTERVAL_P(1)));
-
-	own_begin(&saved);
-	SPI_connect();
-	done = own_execute(&set_lease, args, NULL) == 1;
-	SPI_finish();
-	own_end(&saved);
-	PG_RETURN_BOOL(done);
-}
-
-Datum
-release_message(PG_FUNCTION_ARGS)
-{
-	OwnContext	saved;
-	Datum		args[2];
-	bool		done;
-
-	check_not_null(fcinfo, 0, "token");
-	args[0] = PG_GETARG_DATUM(0);
-	args[1] = TimestampTzGetDatum(retention_clock_now());
-
-	own_begin(&saved);
-	SPI_connect();
-	done = own_execute(&set_released, args, NULL) == 1;
-	SPI_finish();
-	own_end(&saved);
-	PG_RETURN_BOOL(done);
 }

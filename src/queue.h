@@ -1,10 +1,22 @@
 /*
  * queue.h
- *		Why a message is not sent, or not yet: the words that are kept as its
- *		reason and that care_skipped explains.
+ *		The queue of care messages: what claiming them and recording what
+ *		became of them share.
  */
 #ifndef RETENTION_QUEUE_H
 #define RETENTION_QUEUE_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/*
+ * Why a message is not sent, or not yet: the words that are kept as its reason
+ * and that care_skipped explains.
+ */
 
 /* Put off: it stays queued. */
 #define REASON_QUIET_HOURS "quiet hours"
@@ -28,5 +40,122 @@
 /* Given up. */
 #define REASON_GAVE_UP "gave up"
 #define REASON_PERMANENT "refused for good"
+
+typedef struct QueueRule
+{
+	char	   *name;
+	char	   *event;
+	bool		enabled;
+	bool		counts;			/* towards frequency caps */
+	bool		ignores_caps;
+	bool		ignores_quiet_hours;
+	bool		template_read;
+	char	   *template;		/* NULL: it has none */
+} QueueRule;
+
+typedef struct QueueCap
+{
+	char	   *purpose;		/* NULL: any */
+	char	   *channel;		/* NULL: any */
+	Interval   *period;
+	int32		messages;
+} QueueCap;
+
+typedef struct QueueShop
+{
+	int32		shop_id;
+	char	   *name;
+	TimestampTz quiet_until;	/* NO_TIME: not in quiet hours */
+	bool		opt_in;
+	int64		suppress_unanswered;	/* 0: never */
+	int64		suppress_review_days;	/* 0: never */
+	int64		max_attempts;
+	QueueRule  *rules;
+	int			nrules;
+	QueueCap   *caps;
+	int			ncaps;
+} QueueShop;
+
+/* What becomes of a candidate. */
+typedef enum Verdict
+{
+	VERDICT_NONE,				/* nothing against it so far */
+	VERDICT_LEFT,				/* stays as it is, for another claim */
+	VERDICT_SKIPPED,
+	VERDICT_FAILED,
+	VERDICT_PUT_OFF
+} Verdict;
+
+typedef struct Message
+{
+	char	   *customer_id;
+	char	   *rule_name;
+	char	   *subject;
+	char	   *purpose;
+	char	   *order_id;		/* NULL: not about an order */
+	int32		source_id;
+	TimestampTz due_at;
+	TimestampTz expires_at;
+	int64		attempts;
+	char	   *held_for;		/* why it was put off before, or NULL */
+	pg_uuid_t	message_id;
+	bool		has_message_id;
+
+	QueueRule  *rule;
+	bool		counts;			/* towards a cap that there is */
+	Verdict		verdict;
+	const char *reason;
+	TimestampTz held_until;
+
+	pg_uuid_t	token;
+	char	   *recipient;
+	char	   *template;
+	char	   *text;
+	int32		segments;		/* 0: not counted */
+} Message;
+
+typedef struct Claim
+{
+	char	   *channel;
+	int32		max;
+	TimestampTz at;
+	TimestampTz lease_ends;
+	char	   *worker;			/* may be NULL */
+	bool		by_people;		/* a task: who does it finds the words */
+	char	   *last_contact;	/* last row of care_contact inserted for a shop */
+	int32		granted;
+	ReturnSetInfo *result;
+} Claim;
+
+extern TimestampTz queue_add_interval(TimestampTz at, Interval *interval);
+extern void queue_check_not_null(FunctionCallInfo fcinfo, int argument, const char *name);
+
+extern void queue_refuse(Message *message, Verdict verdict, const char *reason);
+extern bool queue_cap_covers(const QueueCap *cap, const Message *message);
+extern bool queue_is_for_customer(const Claim *claim);
+
+/* The messages that nothing speaks against so far. */
+extern int	queue_undecided(Message *messages, int nmessages, Message **chosen);
+
+/* A text[] of a field of some messages. */
+#define TEXTS_OF(chosen, n, field) queue_texts_at(chosen, n, offsetof(Message, field))
+extern Datum queue_texts_at(Message **chosen, int n, size_t offset);
+
+/* What speaks against a message changes its verdict. */
+extern void queue_check_message(Claim *claim, QueueShop *shop, Message *message);
+extern void queue_check_facts(Claim *claim, QueueShop *shop, Message *messages, int nmessages);
+extern void queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nmessages);
+extern void queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages);
+extern void queue_check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap,
+							Message *messages, int nmessages);
+
+/* The end of a lease that begins at that time; an error when it is none. */
+extern TimestampTz delivery_lease_end(TimestampTz at, Interval *lease);
+
+static inline bool
+text_equal(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
 
 #endif							/* RETENTION_QUEUE_H */

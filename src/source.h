@@ -51,7 +51,7 @@ typedef struct Source
 	bool		truncated;
 	Oid			facts_relid;	/* first watched table: its owner runs the facts */
 
-	/* private to source.c, made by source_prepare_facts() */
+	/* private to the files of source.h, made by source_prepare_facts() */
 	SPIPlanPtr	plan_one;
 	SPIPlanPtr	plan_many;
 	Oid			id_type;
@@ -79,6 +79,9 @@ extern SPIPlanPtr watch_path_plan(Watch *watch, Oid relid);
 /* Where they live, for what is cached with them. */
 extern MemoryContext source_memory(void);
 
+/* Frees the plans of its facts: they are made anew at the next reading. */
+extern void source_forget_plans(Source *source);
+
 /* Running the shop's SQL; guarded, an error comes back instead of being raised. */
 typedef void (*GuardedWork) (Source *source, void *arg);
 extern void source_run(Source *source, GuardedWork work, void *arg);
@@ -104,9 +107,13 @@ typedef struct SourceRead
 
 extern void source_read(Source *source, char **keys, int nkeys, SourceRead *read);
 
+/* The facts of orders, as sync_orders() asks for them. */
+extern void source_read_orders(SyncSource *sync, char **order_ids, int norders, FactsResult *results);
+
 extern bool source_may_have_key(Source *source, const char *key);
 
-/* The keys as an array of their own type, for a plan of the facts. */
+/* A key, or an array of keys, in their own type, for a plan of the facts. */
+extern Datum source_key_datum(Source *source, char *order_id);
 extern Datum source_key_array(Source *source, char **keys, int nkeys);
 
 /* Bring the orders, customers or reviews named up to date. */

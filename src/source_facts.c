@@ -1,0 +1,424 @@
+/*
+ * source_facts.c
+ *		Running the shop's SQL under guard, and reading facts with it.
+ *
+ * A source's facts query is SQL text that the shop owns; it is planned when it
+ * is used, so that the shop's own DDL never meets a dependency of ours.  It
+ * runs as the owner of the source's first watched table, as referential
+ * integrity checks do, read-only and as a security-restricted operation.
+ */
+#include "source.h"
+
+#include <ctype.h>
+
+#include "facts.h"
+#include "own_query.h"
+#include "shop.h"
+#include "stored_facts.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* ----------
+ * Running the shop's SQL
+ * ----------
+ */
+
+static Oid
+facts_owner(Source *source)
+{
+	HeapTuple	tuple;
+	Oid			owner;
+
+	if (!OidIsValid(source->facts_relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("source \"%s\" watches no table", source->sync.name),
+				 errhint("SELECT retention.watch(%s, 'schema.table', order_id => '...').",
+						 quote_literal_cstr(source->sync.name))));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(source->facts_relid));
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg(source->kind < N_SYNCED_KINDS ?
+						"the first watched table of source \"%s\" does not exist any more" :
+						"the table of source \"%s\" does not exist any more", source->sync.name),
+				 errhint("SELECT retention.detach(%s) and attach it anew.",
+						 quote_literal_cstr(source->sync.name))));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Failures that are no fault of the shop's SQL, and that swallowing would only
+ * hide: the whole transaction has to go.
+ */
+static bool
+must_be_raised(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* The user to return to after running the shop's SQL. */
+typedef struct FactsContext
+{
+	Oid			user;
+	int			sec_context;
+	bool		read_only;
+} FactsContext;
+
+static void
+facts_save(FactsContext *saved)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
+	saved->read_only = XactReadOnly;
+}
+
+static void
+facts_enter(Source *source)
+{
+	Oid			user;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(facts_owner(source),
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	XactReadOnly = true;
+}
+
+static void
+facts_leave(const FactsContext *saved)
+{
+	SetUserIdAndSecContext(saved->user, saved->sec_context);
+	XactReadOnly = saved->read_only;
+}
+
+/*
+ * Run the shop's SQL, as the facts' owner and read-only; errors are raised.
+ */
+void
+source_run(Source *source, GuardedWork work, void *arg)
+{
+	FactsContext saved;
+
+	facts_save(&saved);
+	facts_enter(source);
+	work(source, arg);
+	facts_leave(&saved);
+}
+
+/*
+ * Run the shop's SQL in a subtransaction, as the facts' owner and read-only.
+ * Returns NULL, or the error as it would have been raised; with on_error =
+ * 'raise' it is.  What work allocates in the caller's context stays.
+ */
+ErrorData *
+source_run_guarded(Source *source, GuardedWork work, void *arg)
+{
+	MemoryContext caller_context = CurrentMemoryContext;
+	ResourceOwner caller_owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	FactsContext saved;
+
+	facts_save(&saved);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller_context);
+
+	PG_TRY();
+	{
+		facts_enter(source);
+		work(source, arg);
+		facts_leave(&saved);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller_context);
+		CurrentResourceOwner = caller_owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller_context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller_context);
+		CurrentResourceOwner = caller_owner;
+		facts_leave(&saved);
+	}
+	PG_END_TRY();
+
+	if (error != NULL &&
+		(must_be_raised(error) || shop_settings(source->sync.shop_id)->raise_errors))
+		ReThrowError(error);
+	return error;
+}
+
+/* ----------
+ * Facts
+ * ----------
+ */
+
+static Oid
+operator_namespace(Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Oid			namespace;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	namespace = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace;
+	ReleaseSysCache(tuple);
+	return namespace;
+}
+
+/* The facts query with its columns in their known order and types. */
+static char *
+wrap_facts(Source *source)
+{
+	FactsColumns columns;
+
+	if (source->kind != SOURCE_ORDERS)
+	{
+		Oid			types[MAX_STORED_COLUMNS];
+		char	   *wrapped = stored_facts_wrap(source, types);
+
+		source->id_type = types[0];
+		return wrapped;
+	}
+
+	facts_describe(source->facts, &columns);
+	source->id_type = columns.type[FACT_ORDER_ID];
+	source->sync.maps_completed = facts_maps_state(&columns, ORDER_COMPLETED);
+	source->sync.maps_refund_of = columns.type[FACT_REFUND_OF] != InvalidOid;
+	return facts_wrap(source->facts, &columns);
+}
+
+void
+source_prepare_facts(Source *source, void *arg)
+{
+	char	   *wrapped;
+	const char *key = source_key_column(source);
+	Oid			array_type;
+	Oid			equals;
+	char	   *equals_name;
+	SPIPlanPtr	plan_one;
+	SPIPlanPtr	plan_many;
+
+	if (source->plan_one != NULL)
+		return;
+
+	/* By the id type's own equality: a cast in the filter would hide its index. */
+	wrapped = wrap_facts(source);
+	array_type = get_array_type(source->id_type);
+	equals = lookup_type_cache(source->id_type, TYPECACHE_EQ_OPR)->eq_opr;
+	equals_name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator_namespace(equals))),
+						   get_opname(equals));
+	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s $1", wrapped, key, equals_name),
+								  1, &source->id_type, CURSOR_OPT_GENERIC_PLAN);
+	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s ANY ($1)", wrapped, key, equals_name),
+								   1, &array_type, CURSOR_OPT_GENERIC_PLAN);
+	if (plan_one == NULL || plan_many == NULL)
+		elog(ERROR, "could not prepare the facts of source \"%s\": %s", source->sync.name,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan_one);
+	SPI_keepplan(plan_many);
+	source->plan_one = plan_one;
+	source->plan_many = plan_many;
+	source->planned = false;
+}
+
+char *
+source_list_query(Source *source)
+{
+	FactsColumns columns;
+
+	if (source->kind != SOURCE_ORDERS)
+		return stored_facts_list_query(source);
+	facts_describe(source->facts, &columns);
+	return facts_list_query(source->facts, &columns);
+}
+
+Datum
+source_key_datum(Source *source, char *order_id)
+{
+	Oid			input;
+	Oid			ioparam;
+
+	getTypeInputInfo(source->id_type, &input, &ioparam);
+	return OidInputFunctionCall(input, order_id, ioparam, -1);
+}
+
+/*
+ * Whether a text can be a key of the facts; where only its input function knows,
+ * true.
+ */
+bool
+source_may_have_key(Source *source, const char *key)
+{
+	const char *p = key;
+	int			digits = 0;
+
+	switch (source->id_type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			{
+				int64		limit = source->id_type == INT2OID ? PG_INT16_MAX :
+					source->id_type == INT4OID ? PG_INT32_MAX : PG_INT64_MAX;
+				int64		value;
+
+				if (*p == '-')
+					p++;
+				if (*p == '\0' || strspn(p, "0123456789") != strlen(p))
+					return false;
+				errno = 0;
+				value = strtoll(key, NULL, 10);
+				return errno == 0 && value <= limit && value >= -limit - 1;
+			}
+		case UUIDOID:
+			for (; *p != '\0'; p++)
+			{
+				if (isxdigit((unsigned char) *p))
+					digits++;
+				else if (*p != '-')
+					return false;
+			}
+			return digits == 32;
+		default:
+			return true;
+	}
+}
+
+Datum
+source_key_array(Source *source, char **keys, int nkeys)
+{
+	Datum	   *ids = (Datum *) palloc(Max(nkeys, 1) * sizeof(Datum));
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	for (int i = 0; i < nkeys; i++)
+		ids[i] = source_key_datum(source, keys[i]);
+	get_typlenbyvalalign(source->id_type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_array(ids, nkeys, source->id_type,
+										   typlen, typbyval, typalign));
+}
+
+typedef struct ReadKeys
+{
+	char	  **keys;
+	int			nkeys;
+	int			first;			/* number of the first key among all */
+	SourceRead *read;
+} ReadKeys;
+
+static void
+run_facts(Source *source, void *arg)
+{
+	ReadKeys   *read = (ReadKeys *) arg;
+	SPIPlanPtr	plan;
+	Datum		param;
+	int			guc_level = 0;
+	int			result;
+
+	source_prepare_facts(source, NULL);
+	if (read->nkeys == 1)
+	{
+		plan = source->plan_one;
+		param = source_key_datum(source, read->keys[0]);
+	}
+	else
+	{
+		plan = source->plan_many;
+		param = source_key_array(source, read->keys, read->nkeys);
+	}
+
+	if (!source->planned)
+		guc_level = own_planner_begin();
+	result = own_execute_latest(plan, &param, NULL);
+	if (!source->planned)
+	{
+		own_planner_end(guc_level);
+		source->planned = true;
+	}
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "facts query of source \"%s\" failed: %s", source->sync.name,
+			 SPI_result_code_string(result));
+
+	read->read->take(source, read->keys, read->nkeys, read->read->results, read->first);
+}
+
+void
+source_read(Source *source, char **keys, int nkeys, SourceRead *read)
+{
+	ReadKeys	all = {keys, nkeys, 0, read};
+	ErrorData  *error = source_run_guarded(source, run_facts, &all);
+
+	/* The shop's tables may have changed under the plan: make a new one. */
+	if (error != NULL)
+	{
+		source_forget_plans(source);
+		error = source_run_guarded(source, run_facts, &all);
+	}
+	if (error == NULL)
+		return;
+
+	/* One bad row must not keep the others back. */
+	for (int i = 0; i < nkeys; i++)
+	{
+		ReadKeys	one = {&keys[i], 1, i, read};
+
+		if (nkeys > 1)
+			error = source_run_guarded(source, run_facts, &one);
+		if (error != NULL)
+			read->fail(read->results, i, error);
+	}
+}
+
+static void
+take_orders(Source *source, char **keys, int nkeys, void *results, int i)
+{
+	facts_from_result(source->sync.shop_id, keys, nkeys, (FactsResult *) results + i);
+}
+
+static void
+fail_order(void *results, int i, const ErrorData *error)
+{
+	FactsResult *result = (FactsResult *) results + i;
+
+	memset(result, 0, sizeof(FactsResult));
+	result->status = FACTS_FAILED;
+	strlcpy(result->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(result->sqlstate));
+	result->message = pstrdup(error->message ? error->message : "unknown error");
+}
+
+void
+source_read_orders(SyncSource *sync, char **order_ids, int norders, FactsResult *results)
+{
+	SourceRead	read = {take_orders, fail_order, results};
+
+	source_read((Source *) sync, order_ids, norders, &read);
+}
