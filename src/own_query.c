@@ -75,7 +75,6 @@ own_planner_begin(void)
 	set_for_now("enable_mergejoin", "off");
 	set_for_now("enable_bitmapscan", "off");
 	set_for_now("enable_material", "off");
-	set_for_now("enable_sort", "off");
 
 	/* What is switched off counts as dear, and what is dear would be compiled. */
 	set_for_now("jit", "off");
@@ -155,6 +154,9 @@ run_query(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 	{
 		int			guc_level = own_planner_begin();
 
+		/* Not for others: they would read a whole table in its order. */
+		if (query->in_index_order)
+			set_for_now("enable_sort", "off");
 		result = execute_plan(query, args, nulls, read_only);
 		own_planner_end(guc_level);
 		query->planned = true;

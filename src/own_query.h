@@ -26,6 +26,7 @@ typedef struct OwnQuery
 	int			nargs;
 	const char *argtypes[OWN_QUERY_MAX_ARGS];
 	bool		sees_latest;	/* reads what is committed by now, under any isolation level */
+	bool		in_index_order; /* its ORDER BY is an index's, of which LIMIT wants a few */
 
 	/* private */
 	SPIPlanPtr	plan;

@@ -68,7 +68,8 @@ static OwnQuery next_priority = {
 	"SELECT m.priority::int8 FROM retention.care_message m"
 	" WHERE m.shop_id = $1 AND m.channel = $2 AND m.priority < $3 AND m.state IN ('queued', 'claimed')"
 	" ORDER BY m.priority DESC LIMIT 1",
-	3, {"int4", "text", "int8"}
+	3, {"int4", "text", "int8"},
+	.in_index_order = true
 };
 
 static OwnQuery lock_candidates = {
@@ -80,7 +81,8 @@ static OwnQuery lock_candidates = {
 	" AND (m.assignee IS NULL OR m.assignee = $5)"
 	" ORDER BY coalesce(m.held_until, m.due_at)"
 	" LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED",
-	6, {"int4", "text", "int4", "timestamptz", "text", "int8"}
+	6, {"int4", "text", "int4", "timestamptz", "text", "int8"},
+	.in_index_order = true
 };
 
 /*

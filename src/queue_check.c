@@ -52,7 +52,8 @@ static OwnQuery read_suppression = {
 	" AND f.kind = 'review' AND f.score < 3"
 	" AND f.happened_at > $5 - make_interval(days => $4::int4) AND f.happened_at <= $5)"
 	" FROM unnest($2) WITH ORDINALITY AS k (customer_id, no)",
-	5, {"int4", "text[]", "int8", "int8", "timestamptz"}
+	5, {"int4", "text[]", "int8", "int8", "timestamptz"},
+	.in_index_order = true
 };
 
 /*
@@ -67,7 +68,8 @@ static OwnQuery read_capped = {
 	" AND m.counted_at IS NOT NULL AND NOT (m.rule = k.rule AND m.subject = k.subject)"
 	" ORDER BY m.counted_at DESC LIMIT $7)"
 	" FROM unnest($2, $8, $9) WITH ORDINALITY AS k (customer_id, rule, subject, no)",
-	9, {"int4", "text[]", "text", "text", "interval", "timestamptz", "int8", "text[]", "text[]"}
+	9, {"int4", "text[]", "text", "text", "interval", "timestamptz", "int8", "text[]", "text[]"},
+	.in_index_order = true
 };
 
 /* What does not depend on the customer is looked up once in a claim. */
