@@ -238,6 +238,7 @@ COMMENT ON COLUMN retention.care_rules.shipped IS 'Whether it is a shipped rule 
 CREATE FUNCTION retention.change_care_rule()
 	RETURNS trigger
 	LANGUAGE plpgsql
+	SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

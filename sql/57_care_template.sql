@@ -171,6 +171,7 @@ COMMENT ON COLUMN retention.care_templates.shipped IS 'Whether it is a shipped t
 CREATE FUNCTION retention.change_care_template()
 	RETURNS trigger
 	LANGUAGE plpgsql
+	SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

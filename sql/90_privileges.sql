@@ -162,3 +162,11 @@ GRANT EXECUTE ON FUNCTION
 	retention.schedule(text),
 	retention.unschedule()
 TO retention_operator;
+
+-- The operator's settings, and what is run by the day or to mend.
+GRANT SELECT, INSERT, UPDATE ON retention.shop TO retention_operator;
+GRANT SELECT, INSERT, UPDATE, DELETE ON retention.tier, retention.festival TO retention_operator;
+GRANT INSERT, UPDATE, DELETE ON retention.care_rules, retention.care_templates TO retention_operator;
+GRANT SELECT ON retention.source, retention.watch, retention.sync_error TO retention_operator;
+GRANT EXECUTE ON PROCEDURE retention.run(timestamptz) TO retention_operator;
+GRANT EXECUTE ON FUNCTION retention.resync(text, text, boolean) TO retention_operator;

@@ -182,9 +182,24 @@ SELECT count(*) FROM privileges.second;
 RESET ROLE;
 SELECT order_id, value FROM retention.purchase WHERE customer_id = 'others';
 
+-- An operator keeps the settings, runs what falls due and mends, and sees no profile.
+CREATE ROLE retention_test_operator;
+GRANT retention_operator TO retention_test_operator;
+SET ROLE retention_test_operator;
+UPDATE retention.shop SET points_rate = 2;
+INSERT INTO retention.tier (shop_id, rung, name, min_spent) VALUES (1, 1, 'base', 0);
+UPDATE retention.care_rules SET enabled = true WHERE shop_id = 1 AND name = 'unpaid_reminder';
+UPDATE retention.care_templates SET text = '{{nickname|亲}}，订单还在等您' WHERE shop_id = 1 AND name = 'unpaid_reminder' AND language = 'zh';
+CALL retention.run();
+SELECT name, enabled FROM retention.care_rules WHERE shop_id = 1 AND enabled;
+SELECT count(*) FROM retention.customer;
+UPDATE retention.purchase SET value = 0;
+INSERT INTO retention.points_entry (shop_id) VALUES (1);
+RESET ROLE;
+
 SELECT * FROM wrong;
 
 \set ECHO none
 \i test/include/stop.sql
 DROP SCHEMA privileges CASCADE;
-DROP ROLE retention_test_owner, retention_test_clerk, retention_test_other;
+DROP ROLE retention_test_owner, retention_test_clerk, retention_test_other, retention_test_operator;
