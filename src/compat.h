@@ -11,6 +11,11 @@
 #error "retention needs PostgreSQL 15 or later"
 #endif
 
+/* 16 moved what looks into a varlena to a header of its own. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 16 renamed the ownership checks to one function over all catalogs. */
 #if PG_VERSION_NUM < 160000
 #include "utils/acl.h"

@@ -9,6 +9,7 @@
  */
 #include "stored_facts.h"
 
+#include "compat.h"
 #include "own_query.h"
 #include "sync_error.h"
 
