@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use IO::Socket::INET;
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use PostgreSQL::Test::Cluster;
@@ -79,7 +80,9 @@ if ($provider == 0)
 	my $requests = 0;
 	my %id;
 
-	open(my $out, '>>', $log) or die $!;
+	# It must end without the parent's clean-up, which would stop the server.
+	$SIG{TERM} = 'DEFAULT';
+	open(my $out, '>>', $log) or POSIX::_exit(1);
 	$out->autoflush(1);
 	$SIG{PIPE} = 'IGNORE';
 	while (my $client = $listener->accept)
@@ -107,7 +110,7 @@ if ($provider == 0)
 		print $client "HTTP/1.1 $status\r\nContent-Length: " . length($answer) . "\r\nConnection: close\r\n\r\n$answer";
 		close $client;
 	}
-	exit 0;
+	POSIX::_exit(0);
 }
 close $listener;
 
