@@ -346,13 +346,6 @@ customer_changed(const Customer *customer)
 	return customer->changed;
 }
 
-static void
-set_time(Datum *value, bool *isnull, TimestampTz at)
-{
-	*value = TimestampTzGetDatum(at);
-	*isnull = (at == NO_TIME);
-}
-
 void
 customers_write(CustomerSet *set)
 {
@@ -374,8 +367,8 @@ customers_write(CustomerSet *set)
 			customer->history = customer_finish_history(customer);
 
 		customer_key_as_args(customer, values);
-		set_time(&values[2], &nulls[2], customer->first_purchase_at);
-		set_time(&values[3], &nulls[3], customer->last_purchase_at);
+		own_set_time(&values[2], &nulls[2], customer->first_purchase_at);
+		own_set_time(&values[3], &nulls[3], customer->last_purchase_at);
 		values[4] = Int64GetDatum(customer->purchases);
 		values[5] = Int64GetDatum(customer->unpaid_orders);
 		values[6] = Int64GetDatum(customer->unlinked_refunds);
@@ -384,14 +377,14 @@ customers_write(CustomerSet *set)
 		values[9] = Int64GetDatum(customer->points_debt);
 		values[10] = Int64GetDatum(customer->points_held);
 		values[11] = Int64GetDatum(customer->last_entry_no);
-		set_time(&values[12], &nulls[12], customer->points_as_of);
-		set_time(&values[13], &nulls[13], customer->points_due_at);
+		own_set_time(&values[12], &nulls[12], customer->points_as_of);
+		own_set_time(&values[13], &nulls[13], customer->points_due_at);
 		nulls[14] = customer->tier == NULL;
 		values[14] = customer->tier ? CStringGetTextDatum(customer->tier) : (Datum) 0;
-		set_time(&values[15], &nulls[15], customer->tier_since);
-		set_time(&values[16], &nulls[16], customer->tier_below_since);
-		set_time(&values[17], &nulls[17], customer->tier_review_at);
-		set_time(&values[18], &nulls[18], customer->history_from);
+		own_set_time(&values[15], &nulls[15], customer->tier_since);
+		own_set_time(&values[16], &nulls[16], customer->tier_below_since);
+		own_set_time(&values[17], &nulls[17], customer->tier_review_at);
+		own_set_time(&values[18], &nulls[18], customer->history_from);
 		values[19] = PointerGetDatum(customer->history);
 		nulls[19] = customer->history == NULL;
 		own_rows_add(&rows, N_STATS_COLUMNS, stats_columns, values, nulls);

@@ -263,14 +263,3 @@ history_builder_finish(HistoryBuilder *b)
 	builder_sort(b);
 	return history_encode(b->entries, b->count, b->scale);
 }
-
-Numeric
-history_builder_spent(const HistoryBuilder *b)
-{
-	HistorySum	sum;
-
-	history_sum_init(&sum, b->scale);
-	for (int64 i = 0; i < b->count; i++)
-		history_sum_add(&sum, b->entries[i].units);
-	return history_sum_result(&sum);
-}

@@ -95,20 +95,6 @@ ledger_points_for(const Accrual *accrual)
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, whole));
 }
 
-static void
-set_text(Datum *value, bool *isnull, const char *text)
-{
-	*isnull = (text == NULL);
-	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
-}
-
-static void
-set_time(Datum *value, bool *isnull, TimestampTz at)
-{
-	*isnull = (at == NO_TIME);
-	*value = TimestampTzGetDatum(at);
-}
-
 int64
 ledger_post(Ledger *ledger, Customer *customer, const Posting *posting)
 {
@@ -136,10 +122,10 @@ ledger_post(Ledger *ledger, Customer *customer, const Posting *posting)
 	v[6] = TimestampTzGetDatum(ledger->posted_at);
 	v[7] = Int32GetDatum(accrual ? accrual->source_id : 0);
 	isnull[7] = (accrual == NULL);
-	set_text(&v[8], &isnull[8], accrual ? accrual->order_id : posting->order_id);
-	set_text(&v[9], &isnull[9], posting->reference);
-	set_text(&v[10], &isnull[10], posting->reason);
-	set_text(&v[11], &isnull[11], posting->other_customer);
+	own_set_text(&v[8], &isnull[8], accrual ? accrual->order_id : posting->order_id);
+	own_set_text(&v[9], &isnull[9], posting->reference);
+	own_set_text(&v[10], &isnull[10], posting->reason);
+	own_set_text(&v[11], &isnull[11], posting->other_customer);
 	v[12] = Int64GetDatum(posting->undoes);
 	isnull[12] = (posting->undoes == 0);
 	isnull[13] = isnull[14] = isnull[15] = (accrual == NULL);
@@ -156,7 +142,7 @@ ledger_post(Ledger *ledger, Customer *customer, const Posting *posting)
 		isnull[16] = (accrual == NULL || !accrual->has_rule);
 		v[16] = isnull[16] ? (Datum) 0 : accrual->rule;
 	}
-	set_time(&v[17], &isnull[17], posting->expires_at);
+	own_set_time(&v[17], &isnull[17], posting->expires_at);
 	v[18] = Int64GetDatum(posting->debt);
 	isnull[19] = (posting->parts == NULL || posting->parts->n == 0);
 	if (!isnull[19])
@@ -203,14 +189,14 @@ ledger_credit(Ledger *ledger, Customer *customer, Posting *posting)
 	v[2] = Int64GetDatum(entry_no);
 	v[3] = Int32GetDatum(accrual ? accrual->source_id : 0);
 	isnull[3] = (accrual == NULL);
-	set_text(&v[4], &isnull[4], accrual ? accrual->order_id : NULL);
+	own_set_text(&v[4], &isnull[4], accrual ? accrual->order_id : NULL);
 	v[5] = Int64GetDatum(left);
 	v[6] = Int64GetDatum(lapsed ? 0 : left);
 	v[7] = Int64GetDatum(0);
 	v[8] = Int64GetDatum(lapsed ? left : 0);
 	v[9] = BoolGetDatum(!lapsed);
 	v[10] = TimestampTzGetDatum(posting->effective_at);
-	set_time(&v[11], &isnull[11], posting->expires_at);
+	own_set_time(&v[11], &isnull[11], posting->expires_at);
 	own_rows_add(&ledger->lots, N_LOT_COLUMNS, lot_columns, v, isnull);
 
 	if (lapsed)

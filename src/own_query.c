@@ -346,3 +346,24 @@ own_text_array(char **strings, int n)
 		values[i] = CStringGetTextDatum(strings[i]);
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
+
+void
+own_set_text(Datum *value, bool *isnull, const char *text)
+{
+	*isnull = (text == NULL);
+	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+void
+own_set_numeric(Datum *value, bool *isnull, Numeric numeric)
+{
+	*isnull = (numeric == NULL);
+	*value = NumericGetDatum(numeric);
+}
+
+void
+own_set_time(Datum *value, bool *isnull, TimestampTz at)
+{
+	*isnull = (at == NO_TIME);
+	*value = TimestampTzGetDatum(at);
+}

@@ -89,6 +89,11 @@ extern int64 own_int64(HeapTuple tuple, int column);
 extern bool own_bool(HeapTuple tuple, int column);
 extern Datum own_copy(HeapTuple tuple, int column, bool *isnull);
 
+/* A value for own_rows_add(), NULL where there is none. */
+extern void own_set_text(Datum *value, bool *isnull, const char *text);
+extern void own_set_numeric(Datum *value, bool *isnull, Numeric numeric);
+extern void own_set_time(Datum *value, bool *isnull, TimestampTz at);
+
 /* A text[] from C strings. */
 extern Datum own_text_array(char **strings, int n);
 

@@ -296,27 +296,6 @@ purchases_read_of_customer(int32 source_id, int32 shop_id, const char *customer_
 	return n;
 }
 
-static void
-set_text(Datum *value, bool *isnull, const char *text)
-{
-	*isnull = (text == NULL);
-	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
-}
-
-static void
-set_numeric(Datum *value, bool *isnull, Numeric numeric)
-{
-	*isnull = (numeric == NULL);
-	*value = NumericGetDatum(numeric);
-}
-
-static void
-set_time(Datum *value, bool *isnull, TimestampTz at)
-{
-	*isnull = (at == NO_TIME);
-	*value = TimestampTzGetDatum(at);
-}
-
 static uint64
 purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 {
@@ -334,27 +313,27 @@ purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 		v[2] = Int32GetDatum(p->shop_id);
 		v[3] = CStringGetTextDatum(p->customer_id);
 		for (int s = 0; s < N_ORDER_STATES; s++)
-			set_time(&v[4 + s], &isnull[4 + s], p->state_at[s]);
+			own_set_time(&v[4 + s], &isnull[4 + s], p->state_at[s]);
 		v[10] = NumericGetDatum(p->total);
 		v[11] = NumericGetDatum(p->paid);
 		v[12] = NumericGetDatum(p->refunded);
 		v[13] = NumericGetDatum(p->refunded_by_orders);
 		v[14] = BoolGetDatum(p->is_refund);
-		set_text(&v[15], &isnull[15], p->refund_of);
-		set_numeric(&v[16], &isnull[16], p->value);
-		set_text(&v[17], &isnull[17], p->currency);
-		set_text(&v[18], &isnull[18], p->channel);
-		set_text(&v[19], &isnull[19], p->staff);
-		set_text(&v[20], &isnull[20], p->referrer);
+		own_set_text(&v[15], &isnull[15], p->refund_of);
+		own_set_numeric(&v[16], &isnull[16], p->value);
+		own_set_text(&v[17], &isnull[17], p->currency);
+		own_set_text(&v[18], &isnull[18], p->channel);
+		own_set_text(&v[19], &isnull[19], p->staff);
+		own_set_text(&v[20], &isnull[20], p->referrer);
 		v[21] = Int64GetDatum(p->points_used);
 		isnull[21] = !p->has_points_used;
-		set_text(&v[22], &isnull[22], p->close_reason);
+		own_set_text(&v[22], &isnull[22], p->close_reason);
 		v[23] = p->attributes;
 		isnull[23] = !p->has_attributes;
-		set_time(&v[24], &isnull[24], p->accrual_due_at);
-		set_time(&v[25], &isnull[25], p->accrued_at);
-		set_numeric(&v[26], &isnull[26], p->accrual_rate);
-		set_numeric(&v[27], &isnull[27], p->accrual_multiplier);
+		own_set_time(&v[24], &isnull[24], p->accrual_due_at);
+		own_set_time(&v[25], &isnull[25], p->accrued_at);
+		own_set_numeric(&v[26], &isnull[26], p->accrual_rate);
+		own_set_numeric(&v[27], &isnull[27], p->accrual_multiplier);
 		v[28] = Int64GetDatum(p->accrued_points);
 		v[29] = p->accrual_rule;
 		isnull[29] = !p->has_accrual_rule;

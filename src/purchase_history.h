@@ -97,9 +97,6 @@ extern PurchaseHistory *history_builder_cut(HistoryBuilder *b, int64 n);
 /* All purchases, encoded in the current context; NULL when there are none. */
 extern PurchaseHistory *history_builder_finish(HistoryBuilder *b);
 
-/* Sum of the amounts. */
-extern Numeric history_builder_spent(const HistoryBuilder *b);
-
 /* The history without any purchase, '{}'. */
 extern PurchaseHistory *history_empty(void);
 
