@@ -65,7 +65,12 @@ CREATE VIEW retention.customers AS
 		END AS tier,
 		scored.points,
 		scored.customer_groups[1] AS customer_group,
-		scored.customer_groups
+		scored.customer_groups,
+		forecast.p_alive,
+		forecast.expected_purchases,
+		forecast.expected_value,
+		forecast.clv,
+		forecast.next_purchase_expected
 	FROM (
 		SELECT
 			shop.shop_id,
@@ -125,10 +130,12 @@ CREATE VIEW retention.customers AS
 			) AS edge ON edge.shop_id = chunk.shop_id
 			GROUP BY chunk.shop_id, chunk.customer_id
 		) AS older ON older.shop_id = customer.shop_id AND older.customer_id = customer.customer_id
-	) AS scored;
+	) AS scored
+	LEFT JOIN retention.customer_forecast AS forecast
+		ON forecast.shop_id = scored.shop_id AND forecast.customer_id = scored.customer_id;
 
 COMMENT ON VIEW retention.customers IS
-	'Customers (客户), one a row: purchases, RFM, tier, points and groups as of retention.now()';
+	'Customers (客户), one a row: purchases, RFM, tier, points and groups as of retention.now(), and the forecast as of the day of the last run()';
 COMMENT ON COLUMN retention.customers.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.customers.shop IS 'Name of the shop (店铺)';
 COMMENT ON COLUMN retention.customers.customer_id IS 'The shop''s own id for the customer (客户编号)';
@@ -151,6 +158,11 @@ COMMENT ON COLUMN retention.customers.tier IS 'Tier reached (会员等级), over
 COMMENT ON COLUMN retention.customers.points IS 'Points that can be spent now (可用积分), as points_balance(); negative when points of a refunded order were already spent';
 COMMENT ON COLUMN retention.customers.customer_group IS 'The first of customer_groups (客户分组), that is, of the groups the customer is in the one that calls for the next step; NULL when in none';
 COMMENT ON COLUMN retention.customers.customer_groups IS 'All groups the customer is in, in this order: to call back (待回访, an unpaid order), long absent (久未来访, last purchase shop.long_absent_days days ago or more), new (新客户, first purchase less than shop.new_customer_days days ago), loyal (忠实客户, two purchases or more); days by the shop''s calendar; empty when in none';
+COMMENT ON COLUMN retention.customers.p_alive IS 'Probability, 0 to 1, that the customer is still one (活跃概率); this and what follows is the forecast (see the view forecasts): NULL without purchases, and while there are too few customers to fit one';
+COMMENT ON COLUMN retention.customers.expected_purchases IS 'Purchases expected in the next shop.forecast_days days (预计购买次数), the chance of having left included';
+COMMENT ON COLUMN retention.customers.expected_value IS 'What a future purchase is worth (预计客单价), in the shop''s currency, rounded to two decimals';
+COMMENT ON COLUMN retention.customers.clv IS 'Customer lifetime value (客户终身价值): value of the purchases expected in the next shop.forecast_days days, discounted, in the shop''s currency, rounded to two decimals';
+COMMENT ON COLUMN retention.customers.next_purchase_expected IS 'The day by which the customer has bought again as likely as not (预计下次购买日期); NULL when that is never, p_alive being one half or less';
 
 -- ---------------------------------------------------------------------------
 -- customer_groups: the groups that shop tools show

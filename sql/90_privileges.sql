@@ -38,6 +38,7 @@ GRANT SELECT ON
 	retention.rfm_segments,
 	retention.repurchase_monthly,
 	retention.cohort_monthly,
+	retention.forecasts,
 	retention.purchase_histories
 TO retention_reader, retention_operator;
 

@@ -527,11 +527,10 @@ Datum
 purchases_history_transition(PG_FUNCTION_ARGS)
 {
 	PurchaseSummary summary;
-	double		unit;
+	double		unit = unit_in_days(fcinfo, 2);
 
 	if (!summarise_purchases(fcinfo, 1, 3, 4, &summary))
 		return unchanged(fcinfo);
-	unit = unit_in_days(fcinfo, 2);
 	return transition(fcinfo, SAMPLE_PURCHASES, (double) summary.frequency,
 					  summary.recency_days / unit, summary.age_days / unit);
 }

@@ -142,9 +142,9 @@ purchase_summary(PG_FUNCTION_ARGS)
 	bool		nulls[4] = {false};
 	double		unit;
 
+	unit = unit_in_days(fcinfo, 1);
 	if (!summarise_purchases(fcinfo, 0, 2, 3, &summary))
 		PG_RETURN_NULL();
-	unit = unit_in_days(fcinfo, 1);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "purchase_summary does not return a row");
 

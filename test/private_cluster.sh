@@ -89,6 +89,7 @@ missing_packages() {
 	have gcc || echo gcc
 	[ -f /usr/include/stdio.h ] || echo libc6-dev
 	have make || echo make
+	[ -f /usr/include/lbfgs.h ] || echo liblbfgs-dev
 }
 
 missing_test_packages() {
