@@ -215,6 +215,40 @@ DEMO_SECTIONS=('100%' 'Customer groups' 'RFM segments' 'Tiers' 'Repurchase by mo
 	'Cohorts' 'Points' 'One order' 'partly refunded')
 
 # ---------------------------------------------------------------------------
+# Dashboard test
+# ---------------------------------------------------------------------------
+
+# dashboard_test: the command shows its pages, each opened in Chromium, and
+# leaves nothing behind
+dashboard_test() {
+	local output=$FOLDER/dashboard.out url= served status i
+
+	as_server cp -r "$FOLDER/src/test/dashboard" "$FOLDER/dashboard"
+	npm_as_server "$FOLDER/dashboard" || return 1
+	TMPDIR=$FOLDER PG_CONFIG=$BINDIR/pg_config \
+		bash "$FOLDER/src/examples/dashboard.sh" --orders 2000 --port 0 >"$output" 2>&1 &
+	served=$!
+	for ((i = 0; i < 300; i++)); do
+		url=$(sed -n 's#^\(http://127.*/\)$#\1#p' "$output")
+		[ -z "$url" ] && kill -0 $served 2>/dev/null || break
+		sleep 1
+	done
+	[ -n "$url" ] && as_server env HOME="$FOLDER/dashboard" node "$FOLDER/dashboard/check.mjs" "$url"
+	status=$?
+	kill $served 2>/dev/null
+	wait $served
+	[ $status -eq 0 ] || cat "$output"
+	! ls -d "$FOLDER"/retention-dashboard.* 2>/dev/null || { echo "not removed"; return 1; }
+	return $status
+}
+
+# npm_as_server FOLDER: what its package.json asks for
+npm_as_server() {
+	as_server env HOME="$1" npm_config_cache="$1/.npm" npm_config_update_notifier=false \
+		npm --prefix "$1" install --no-audit --no-fund --ignore-scripts --loglevel=error
+}
+
+# ---------------------------------------------------------------------------
 # The run
 # ---------------------------------------------------------------------------
 
@@ -223,7 +257,7 @@ SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
-DEMOS=($(wanted_of demo_generated demo_cdnow))
+DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
 if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
@@ -347,6 +381,15 @@ for name in "${DEMOS[@]}"; do
 				result skipped "$name" "" "$NO_DATA"
 			else
 				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+			fi
+			;;
+		dashboard)
+			if ! have npm || ! have node; then
+				result skipped "$name" "" "no npm to install it with"
+			elif ! have "${CHROMIUM:-chromium}"; then
+				result skipped "$name" "" "no chromium to look at it with"
+			else
+				timed "$name" "$FOLDER/$name.log" dashboard_test
 			fi
 			;;
 	esac
