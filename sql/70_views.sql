@@ -1,4 +1,26 @@
 -- ---------------------------------------------------------------------------
+-- shops: what a reader of the other views needs to know of each shop
+-- ---------------------------------------------------------------------------
+
+CREATE VIEW retention.shops AS
+	SELECT
+		shop.shop_id,
+		shop.name AS shop,
+		shop.time_zone,
+		shop.currency,
+		shop.language,
+		timezone(shop.time_zone, retention.now())::date AS today
+	FROM retention.shop;
+
+COMMENT ON VIEW retention.shops IS 'Shops (店铺), one a row: how to read the money and days of the other views';
+COMMENT ON COLUMN retention.shops.shop_id IS 'The shop';
+COMMENT ON COLUMN retention.shops.shop IS 'Name of the shop (店铺)';
+COMMENT ON COLUMN retention.shops.time_zone IS 'The shop''s own time zone (时区), by which its days are counted';
+COMMENT ON COLUMN retention.shops.currency IS 'Currency of all its amounts (货币)';
+COMMENT ON COLUMN retention.shops.language IS 'Language of its messages (语言): zh or en';
+COMMENT ON COLUMN retention.shops.today IS 'The shop''s day (今天) as of retention.now()';
+
+-- ---------------------------------------------------------------------------
 -- customer_purchases: the kept histories as rows
 -- ---------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ GRANT SELECT ON
 	retention.care_rules,
 	retention.points_daily,
 	retention.tier_change,
+	retention.shops,
 	retention.customers,
 	retention.customer_groups,
 	retention.customer_base,
