@@ -270,9 +270,9 @@ DECLARE
 			WHEN 'orders' THEN ARRAY['facts']
 			WHEN 'watch' THEN ARRAY['order_id']
 			WHEN 'customers' THEN
-				ARRAY['customer', 'name', 'nickname', 'birthday', 'phone', 'email', 'joined_at', 'consents', 'attributes', 'latest_by']
-			WHEN 'lines' THEN ARRAY['order_id', 'product', 'quantity', 'amount']
-			WHEN 'reviews' THEN ARRAY['happened_at', 'order_id', 'customer', 'score', 'content', 'review_id']
+				ARRAY['customer', 'name', 'nickname', 'birthday', 'phone', 'email', 'joined_at', 'consents', 'attributes', 'latest_by', 'condition']
+			WHEN 'lines' THEN ARRAY['order_id', 'product', 'quantity', 'amount', 'condition']
+			WHEN 'reviews' THEN ARRAY['happened_at', 'order_id', 'customer', 'score', 'content', 'review_id', 'condition']
 		END;
 	unknown text;
 BEGIN
@@ -306,6 +306,7 @@ BEGIN
 				consents => arguments ->> 'consents',
 				attributes => arguments ->> 'attributes',
 				latest_by => arguments ->> 'latest_by',
+				condition => arguments ->> 'condition',
 				for_shop => for_shop);
 		WHEN 'lines' THEN
 			RETURN retention.attach_lines(
@@ -314,6 +315,7 @@ BEGIN
 				product => arguments ->> 'product',
 				quantity => arguments ->> 'quantity',
 				amount => arguments ->> 'amount',
+				condition => arguments ->> 'condition',
 				orders => orders,
 				for_shop => for_shop);
 		WHEN 'reviews' THEN
@@ -325,6 +327,7 @@ BEGIN
 				score => arguments ->> 'score',
 				content => arguments ->> 'content',
 				review_id => arguments ->> 'review_id',
+				condition => arguments ->> 'condition',
 				orders => orders,
 				for_shop => for_shop);
 	END CASE;
