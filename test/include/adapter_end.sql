@@ -11,9 +11,13 @@ SELECT pg_temp.recorded() = :'before' AS unchanged;
 \set ECHO none
 SET client_min_messages = warning;
 CREATE TEMP TABLE recorded AS SELECT h FROM pg_temp.history() h;
-SELECT format('SELECT retention.detach(%L)', name) FROM retention.source ORDER BY source_id \gexec
-TRUNCATE retention.purchase, retention.customer_stats, retention.source;
-SELECT count(*) FROM retention.attach_shop(:'system');
+DROP EXTENSION retention CASCADE;
+CREATE EXTENSION retention;
+\if :{?arguments}
+\else
+	\set arguments ''
+\endif
+SELECT count(*) FROM retention.attach_shop(:'system' :arguments);
 SELECT format('CALL retention.backfill(%L)', name) FROM retention.source WHERE kind = 'orders' ORDER BY source_id \gexec
 \set ECHO all
 SELECT h AS only_by_triggers FROM recorded EXCEPT SELECT h FROM pg_temp.history() h ORDER BY 1;
