@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "facts.h"
 #include "own_query.h"
+#include "restricted.h"
 #include "retention.h"
 #include "source.h"
 
@@ -22,7 +23,6 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
-#include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
@@ -102,29 +102,6 @@ column_to_quote(Relation rel, const char *expression)
 	return NULL;
 }
 
-/*
- * Refuse text that is more, or less, than one expression: spliced into a query
- * it would become another query.
- */
-static void
-check_is_expression(const char *expression)
-{
-	List	   *statements = raw_parser(expression, RAW_PARSE_PLPGSQL_EXPR);
-	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
-
-	if (!IsA(select, SelectStmt) || select->op != SETOP_NONE ||
-		list_length(select->targetList) != 1 ||
-		linitial_node(ResTarget, select->targetList)->name != NULL ||
-		select->distinctClause != NIL || select->fromClause != NIL ||
-		select->whereClause != NULL || select->groupClause != NIL ||
-		select->havingClause != NULL || select->windowClause != NIL ||
-		select->sortClause != NIL || select->limitCount != NULL ||
-		select->limitOffset != NULL || select->lockingClause != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("it is not one expression")));
-}
-
 /* Refuse an expression that does not give one value for each row. */
 static void
 check_gives_one_value(SPIPlanPtr plan)
@@ -170,7 +147,7 @@ check_expression(PG_FUNCTION_ARGS)
 	{
 		SPIPlanPtr	plan;
 
-		check_is_expression(expression);
+		restricted_check_expression(expression);
 		plan = SPI_prepare(query, 0, NULL);
 		if (plan == NULL)
 			elog(ERROR, "could not prepare an expression: %s", SPI_result_code_string(SPI_result));
