@@ -13,6 +13,8 @@ AS $adapter$
 		('currency', 'res_company', false, jsonb_build_object(
 			'query', 'SELECT u.name FROM {{res_company}} c JOIN {{res_currency}} u ON u.id = c.currency_id ORDER BY c.id LIMIT 1')),
 
+		-- A transaction has children: refunds are negative, what was captured of an
+		-- authorization is in its amount already, what was voided is taken off.
 		-- An order is paid by the transactions of the web shop or by invoices, and
 		-- a web shop that writes invoices has both: the larger counts.  An invoice
 		-- may be for several orders, so its lines share what was paid of it; one
@@ -58,25 +60,27 @@ LEFT JOIN {{res_partner}} a ON a.id = o.partner_shipping_id
 CROSS JOIN LATERAL (
 	SELECT
 		count(*) FILTER (WHERE t.state IN ('pending', 'authorized', 'done')) AS transactions,
-		coalesce(sum(t.amount) FILTER (WHERE t.state IN ('authorized', 'done') AND t.amount > 0), 0) AS paid,
-		min(t.last_state_change) FILTER (WHERE t.state IN ('authorized', 'done') AND t.amount > 0) AS paid_at,
-		coalesce(-sum(t.amount) FILTER (WHERE t.state = 'done' AND t.amount < 0), 0) AS refunded
-	FROM {{sale_order_transaction_rel}} r
-	JOIN LATERAL (
-		SELECT t.state, t.amount, t.last_state_change
-		FROM {{payment_transaction}} t
-		WHERE t.id = r.transaction_id
-		{{#payment_transaction.source_transaction_id}}UNION ALL
-		SELECT t.state, t.amount, t.last_state_change
-		FROM {{payment_transaction}} t
-		WHERE t.source_transaction_id = r.transaction_id
-			AND NOT EXISTS (
-				SELECT
-				FROM {{sale_order_transaction_rel}} own
-				WHERE own.sale_order_id = r.sale_order_id AND own.transaction_id = t.id
-			){{/payment_transaction.source_transaction_id}}
-	) AS t ON true
-	WHERE r.sale_order_id = o.id
+		coalesce(sum(t.amount - t.voided) FILTER (WHERE t.state IN ('authorized', 'done')), 0) AS paid,
+		min(t.last_state_change) FILTER (WHERE t.state IN ('authorized', 'done')) AS paid_at,
+		coalesce(sum(t.refunded), 0) AS refunded
+	FROM (
+		SELECT
+			t.state,
+			t.amount,
+			t.last_state_change,
+			{{#payment_transaction.source_transaction_id}}coalesce(c.voided, 0){{/payment_transaction.source_transaction_id}}{{^payment_transaction.source_transaction_id}}0{{/payment_transaction.source_transaction_id}} AS voided,
+			{{#payment_transaction.source_transaction_id}}c.refunded{{/payment_transaction.source_transaction_id}}{{^payment_transaction.source_transaction_id}}0{{/payment_transaction.source_transaction_id}} AS refunded
+		FROM {{sale_order_transaction_rel}} r
+		JOIN {{payment_transaction}} t ON t.id = r.transaction_id
+		{{#payment_transaction.source_transaction_id}}CROSS JOIN LATERAL (
+			SELECT
+				sum(c.amount) FILTER (WHERE c.amount > 0 AND c.state = 'cancel') AS voided,
+				-sum(c.amount) FILTER (WHERE c.amount < 0 AND c.state = 'done') AS refunded
+			FROM {{payment_transaction}} c
+			WHERE c.source_transaction_id = t.id
+		) AS c{{/payment_transaction.source_transaction_id}}
+		WHERE r.sale_order_id = o.id AND t.amount > 0{{#payment_transaction.source_transaction_id}} AND t.source_transaction_id IS NULL{{/payment_transaction.source_transaction_id}}
+	) AS t
 ) AS t
 CROSS JOIN LATERAL (
 	SELECT

@@ -14,7 +14,8 @@ AS $adapter$
 		-- A guest's orders go to the account once there is one with the address.
 		-- Money is in transaction items, or in payments of the older kind; what is
 		-- refunded has been taken off the charged amount there, so it is added to
-		-- what was paid.  What is authorized is as good as paid.  Paid once, an
+		-- what was paid, and what is being charged off the authorized.  What is
+		-- authorized is as good as paid.  Paid once, an
 		-- order stays so when its lines change.  A canceled or expired order sold
 		-- nothing, so of its money only what was given back counts as paid.
 		('orders', NULL, true, jsonb_build_object('facts', $$
@@ -53,7 +54,7 @@ CROSS JOIN LATERAL (
 		min(m.paid_at) AS paid_at
 	FROM (
 		SELECT
-			t.charged_value + t.authorized_value + t.refunded_value + t.refund_pending_value AS paid,
+			t.charged_value + t.charge_pending_value + t.authorized_value + t.refunded_value + t.refund_pending_value AS paid,
 			t.refunded_value AS refunded,
 			t.created_at AS paid_at
 		FROM {{payment_transactionitem}} t

@@ -168,6 +168,20 @@ INSERT INTO sale_order (name, state, partner_id, partner_shipping_id, currency_i
 UPDATE sale_order SET state = 'cancel' WHERE id = 5;
 :life '5' :end
 
+-- Authorized, captured in part, the rest voided: children of the transaction.
+INSERT INTO sale_order (name, state, partner_id, partner_shipping_id, currency_id, currency_rate, date_order, create_date, amount_total) VALUES ('S00006', 'sale', 1, 1, 1, 1, '2024-05-02 12:00', '2024-05-02 11:00', 60);
+INSERT INTO payment_transaction (state, operation, amount, currency_id, last_state_change) VALUES ('authorized', 'online_direct', 60, 1, '2024-05-02 12:00');
+INSERT INTO sale_order_transaction_rel VALUES (6, 4);
+:life '6' :end
+INSERT INTO payment_transaction (state, operation, amount, currency_id, source_transaction_id, last_state_change) VALUES ('done', 'online_direct', 45, 1, 4, '2024-05-02 12:00');
+:life '6' :end
+BEGIN;
+UPDATE sale_order SET amount_total = 45 WHERE id = 6;
+INSERT INTO payment_transaction (state, operation, amount, currency_id, source_transaction_id, last_state_change) VALUES ('cancel', 'online_direct', 15, 1, 4, '2024-05-02 12:00');
+UPDATE payment_transaction SET state = 'done' WHERE id = 4;
+COMMIT;
+:life '6' :end
+
 -- ---------------------------------------------------------------------------
 -- The point of sale: negative refund orders
 -- ---------------------------------------------------------------------------

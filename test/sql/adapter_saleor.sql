@@ -33,7 +33,7 @@ CREATE TABLE order_orderevent (id serial PRIMARY KEY, date timestamptz NOT NULL,
 CREATE INDEX ON order_orderevent (order_id);
 CREATE TABLE payment_transactionitem (
 	id serial PRIMARY KEY, created_at timestamptz NOT NULL, currency varchar(3) NOT NULL, charged_value numeric(12,3) NOT NULL DEFAULT 0,
-	authorized_value numeric(12,3) NOT NULL DEFAULT 0, refunded_value numeric(12,3) NOT NULL DEFAULT 0, refund_pending_value numeric(12,3) NOT NULL DEFAULT 0,
+	authorized_value numeric(12,3) NOT NULL DEFAULT 0, refunded_value numeric(12,3) NOT NULL DEFAULT 0, refund_pending_value numeric(12,3) NOT NULL DEFAULT 0, charge_pending_value numeric(12,3) NOT NULL DEFAULT 0,
 	checkout_id uuid, order_id uuid
 );
 CREATE INDEX ON payment_transactionitem (order_id);
@@ -71,7 +71,9 @@ UPDATE payment_transactionitem SET order_id = :one, checkout_id = NULL WHERE id 
 UPDATE payment_transactionitem SET authorized_value = 50 WHERE id = 1;
 :life :one :end
 UPDATE order_order SET status = 'unfulfilled' WHERE id = :one;
-UPDATE payment_transactionitem SET authorized_value = 0, charged_value = 50 WHERE id = 1;
+UPDATE payment_transactionitem SET authorized_value = 0, charge_pending_value = 50 WHERE id = 1;
+:life :one :end
+UPDATE payment_transactionitem SET charge_pending_value = 0, charged_value = 50 WHERE id = 1;
 INSERT INTO order_orderevent (date, type, order_id) VALUES (retention.now(), 'order_fully_paid', :one);
 :life :one :end
 SELECT customer_id, name, phone, email FROM retention.customer;
