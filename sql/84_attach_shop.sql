@@ -356,6 +356,7 @@ DECLARE
 	piece record;
 	found_currency text;
 	shop_currency text;
+	found_orders boolean := false;
 	backfills text[] := '{}';
 BEGIN
 	FOR piece IN
@@ -389,6 +390,7 @@ BEGIN
 						WHEN 'lines' THEN 'read in place'
 						ELSE 'attached'
 					END;
+				found_orders := found_orders OR part = 'orders';
 				IF part IN ('orders', 'customers', 'reviews') THEN
 					backfills := backfills || format('CALL retention.backfill(%L);', attached_as);
 				END IF;
@@ -411,7 +413,7 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 
-	IF NOT EXISTS (SELECT FROM retention.source s WHERE s.name = orders_name OR starts_with(s.name, orders_name || ' ')) THEN
+	IF NOT found_orders THEN
 		RAISE EXCEPTION 'no orders of % were found', system
 			USING ERRCODE = 'undefined_table',
 				HINT = 'SELECT * FROM retention.shop_parts(...) shows which tables are missing.';
