@@ -36,7 +36,7 @@ SELECT
 	o.created_at AS placed_at,
 	NOT o.is_draft_order AND o.deleted_at IS NULL
 		AND greatest(m.paid, a.ever_authorized) >= least(s.total, s.original_total)
-		AND (greatest(m.paid, a.ever_authorized) > 0 OR o.status::text <> 'canceled')
+		AND (greatest(m.paid, a.ever_authorized) > 0 OR s.original_total = 0 AND o.status::text <> 'canceled')
 		AND (greatest(m.paid, a.authorized) > 0 OR a.ever_authorized = 0 OR o.status::text = 'canceled') AS paid_in_full,
 	coalesce(least(m.paid_at, a.authorized_at), o.created_at) AS paid_at,
 	i.all_shipped AS shipped,

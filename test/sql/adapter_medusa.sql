@@ -170,8 +170,17 @@ UPDATE "order" SET is_draft_order = true, status = 'draft' WHERE id = 'order_5';
 :life 'order_5' :end
 UPDATE "order" SET is_draft_order = false, status = 'pending' WHERE id = 'order_5';
 :life 'order_5' :end
+-- Its total is zeroed in a transaction before the one that cancels it: that
+-- makes it no free order.
+BEGIN;
+INSERT INTO order_summary VALUES ('sum2_order_5', 'order_5', 2, totals(0, 60, 0));
+UPDATE "order" SET version = 2 WHERE id = 'order_5';
+COMMIT;
+:life 'order_5' :end
 UPDATE "order" SET status = 'canceled', canceled_at = retention.now() WHERE id = 'order_5';
 :life 'order_5' :end
+CALL complete_cart('order_7', 'cus_li', 0, 'pp_system_default');
+:life 'order_7' :end
 CALL complete_cart('order_6', 'cus_li', 60, 'pp_stripe_stripe');
 UPDATE "order" SET deleted_at = retention.now() WHERE id = 'order_6';
 :life 'order_6' :end
