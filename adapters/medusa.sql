@@ -56,8 +56,8 @@ FROM {{order}} o
 LEFT JOIN {{order_address}} d ON d.id = o.shipping_address_id
 CROSS JOIN LATERAL (
 	SELECT
-		coalesce(max((s.totals ->> 'current_order_total')::numeric), 0) AS total,
-		coalesce(max((s.totals ->> 'original_order_total')::numeric), 0) AS original_total
+		coalesce(max(coalesce(s.totals -> 'current_order_total' ->> 'value', s.totals ->> 'current_order_total')::numeric), 0) AS total,
+		coalesce(max(coalesce(s.totals -> 'original_order_total' ->> 'value', s.totals ->> 'original_order_total')::numeric), 0) AS original_total
 	FROM {{order_summary}} s
 	WHERE s.order_id = o.id AND s.version = o.version AND s.deleted_at IS NULL
 ) AS s

@@ -96,7 +96,7 @@ $$)),
 		('customers', 'spree_users', false, jsonb_build_object(
 			'customer', 'id',
 			'name', $$(
-				SELECT nullif({{#spree_addresses.firstname}}concat_ws(' ', a.firstname, a.lastname){{/spree_addresses.firstname}}{{^spree_addresses.firstname}}a.name{{/spree_addresses.firstname}}, '')
+				SELECT nullif({{#spree_addresses.name}}a.name{{/spree_addresses.name}}{{^spree_addresses.name}}concat_ws(' ', a.firstname, a.lastname){{/spree_addresses.name}}, '')
 				FROM {{spree_addresses}} a
 				WHERE a.id = coalesce({{row}}.bill_address_id, {{row}}.ship_address_id)
 			)$$,
@@ -113,7 +113,7 @@ $$)),
 		('customers', 'spree_orders', true, jsonb_build_object(
 			'customer', 'email',
 			'name', $$(
-				SELECT nullif({{#spree_addresses.firstname}}concat_ws(' ', a.firstname, a.lastname){{/spree_addresses.firstname}}{{^spree_addresses.firstname}}a.name{{/spree_addresses.firstname}}, '')
+				SELECT nullif({{#spree_addresses.name}}a.name{{/spree_addresses.name}}{{^spree_addresses.name}}concat_ws(' ', a.firstname, a.lastname){{/spree_addresses.name}}, '')
 				FROM {{spree_addresses}} a
 				WHERE a.id = coalesce({{row}}.bill_address_id, {{row}}.ship_address_id)
 			)$$,

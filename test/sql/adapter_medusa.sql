@@ -136,7 +136,7 @@ CALL transact('order_2', 40, 'capture', '4');
 -- An item more: still paid, though there is something to pay.
 BEGIN;
 INSERT INTO order_item (id, order_id, version, item_id, quantity) VALUES ('itm2_order_2', 'order_2', 2, 'ordli_tea', 2), ('itm3_order_2', 'order_2', 2, 'ordli_cup', 1);
-INSERT INTO order_summary VALUES ('sum2_order_2', 'order_2', 2, totals(50, 40, 40));
+INSERT INTO order_summary VALUES ('sum2_order_2', 'order_2', 2, totals(50, 40, 40) || '{"current_order_total": {"value": "50", "precision": 20}}');
 UPDATE "order" SET version = 2 WHERE id = 'order_2';
 COMMIT;
 :life 'order_2' :end
