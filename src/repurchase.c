@@ -40,13 +40,39 @@ PG_FUNCTION_INFO_V1(repurchase_final);
  * ----------------------------------------------------------------------
  */
 
+static char *
+key_type_name(const KeyType *key)
+{
+	if (OidIsValid(key->collation))
+		return psprintf("%s COLLATE %s", format_type_be(key->type),
+						quote_identifier(get_collation_name(key->collation)));
+	return format_type_be(key->type);
+}
+
+/*
+ * Keys of one type compared by another's functions would be read as what they
+ * are not.
+ */
+static void
+check_same_type(const KeyType *state, const KeyType *other)
+{
+	if (state->type != other->type || state->collation != other->collation)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("cannot merge customers of type %s with customers of type %s",
+						key_type_name(state), key_type_name(other)),
+				 errhint("Cast the customer to the same type wherever states are made.")));
+}
+
 /*
  * repurchase_add(state, customer): transition function; NULL is no customer.
+ * Any role may make an aggregate of it that starts with a state of its own.
  */
 Datum
 repurchase_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggcontext;
+	KeyType    *key = (KeyType *) fcinfo->flinfo->fn_extra;
 	KeySet	   *state;
 
 	if (PG_ARGISNULL(1))
@@ -56,44 +82,32 @@ repurchase_add(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	if (PG_ARGISNULL(0))
+	if (key == NULL)
 	{
-		KeyType    *key = (KeyType *) fcinfo->flinfo->fn_extra;
+		Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
 
-		if (!AggCheckCallContext(fcinfo, &aggcontext))
-			elog(ERROR, "repurchase_add called outside an aggregate");
-		if (key == NULL)
-		{
-			Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
-
-			if (!OidIsValid(type))
-				elog(ERROR, "could not determine the type of the customer");
-			key = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(KeyType));
-			key_type_init(key, type, PG_GET_COLLATION());
-			fcinfo->flinfo->fn_extra = key;
-		}
-		state = key_set_create(aggcontext, key, 0);
+		if (!OidIsValid(type))
+			elog(ERROR, "could not determine the type of the customer");
+		key = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(KeyType));
+		key_type_init(key, type, PG_GET_COLLATION());
+		fcinfo->flinfo->fn_extra = key;
 	}
-	else if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
+
+	if (!PG_ARGISNULL(0) && VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		state = key_set_expanded(PG_GETARG_DATUM(0));
 	else
 	{
 		if (!AggCheckCallContext(fcinfo, &aggcontext))
 			elog(ERROR, "repurchase_add called outside an aggregate");
-		state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
+		if (PG_ARGISNULL(0))
+			state = key_set_create(aggcontext, key, 0);
+		else
+			state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
 	}
 
+	check_same_type(&state->key, key);
 	key_set_add(state, PG_GETARG_DATUM(1));
 	return EOHPGetRWDatum(&state->hdr);
-}
-
-static char *
-key_type_name(const KeyType *key)
-{
-	if (OidIsValid(key->collation))
-		return psprintf("%s COLLATE %s", format_type_be(key->type),
-						quote_identifier(get_collation_name(key->collation)));
-	return format_type_be(key->type);
 }
 
 /*
@@ -123,13 +137,7 @@ repurchase_merge(PG_FUNCTION_ARGS)
 	else
 		state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
 
-	if (state->key.type != reader.key.type || state->key.collation != reader.key.collation)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("cannot merge customers of type %s with customers of type %s",
-						key_type_name(&state->key), key_type_name(&reader.key)),
-				 errhint("Cast the customer to the same type wherever states are made.")));
-
+	check_same_type(&state->key, &reader.key);
 	key_set_add_all(state, &reader);
 	return EOHPGetRWDatum(&state->hdr);
 }
