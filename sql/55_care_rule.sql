@@ -177,7 +177,17 @@ BEGIN
 	SET state = 'cancelled',
 		reason = 'the rule was switched off',
 		changed_at = retention.now()
-	WHERE m.shop_id = OLD.shop_id AND m.rule = OLD.name AND m.state IN ('queued', 'claimed');
+	FROM (
+		SELECT o.customer_id, o.subject
+		FROM retention.care_message o
+		WHERE o.shop_id = OLD.shop_id AND o.rule = OLD.name AND o.state IN ('queued', 'claimed')
+		ORDER BY o.customer_id, o.subject
+		FOR NO KEY UPDATE
+	) AS open
+	WHERE m.shop_id = OLD.shop_id
+		AND m.customer_id = open.customer_id
+		AND m.rule = OLD.name
+		AND m.subject = open.subject;
 	RETURN NULL;
 END
 $$;

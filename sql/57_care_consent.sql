@@ -118,7 +118,7 @@ BEGIN
 					AND c.channel = o.channel
 					AND c.purpose = o.purpose
 					AND NOT c.granted)
-		ORDER BY o.rule, o.subject
+		ORDER BY o.rule COLLATE "C", o.subject
 		FOR NO KEY UPDATE
 	) AS refused
 	WHERE m.shop_id = skip_refused_messages.shop_id

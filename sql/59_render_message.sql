@@ -86,7 +86,16 @@ BEGIN
 						FROM retention.tier t
 						WHERE t.shop_id = message_values.shop_id)
 				) AS l
-				WHERE l.name = retention.customer_tier(customer_id, the_shop.name, at)))
+				-- The tier that is at risk; else the one that is kept, where the
+				-- shop leaves it for a while.
+				WHERE l.name = coalesce(
+					substring(subject FROM '^tier:(.*):\d{4}-\d{2}-\d{2}$'),
+					(SELECT s.tier
+					FROM retention.customer_stats s
+					WHERE s.shop_id = message_values.shop_id
+						AND s.customer_id = message_values.customer_id
+						AND (the_shop.tier_grace IS NOT NULL OR the_shop.tier_downgrade <> 'balance')),
+					retention.customer_tier(customer_id, the_shop.name, at))))
 			WHEN 'points' THEN jsonb_build_object(
 				'points', retention.points_balance(customer_id, at, the_shop.name),
 				'points.expiring', l.points,
