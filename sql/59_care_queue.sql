@@ -17,6 +17,7 @@ CREATE FUNCTION retention.claim_messages(
 	OUT subject text,
 	OUT purpose text,
 	OUT recipient text,
+	OUT subject_line text,
 	OUT text text,
 	OUT segments integer,
 	OUT due_at timestamptz,
@@ -30,7 +31,7 @@ CREATE FUNCTION retention.claim_messages(
 	LANGUAGE C;
 
 COMMENT ON FUNCTION retention.claim_messages(text, integer, interval, text, timestamptz, text) IS
-	'Hands out at most max messages of a channel that are due, the highest priority first, and to nobody else before the lease ends. Rule, order, consent, suppression, quiet hours and frequency caps are checked at that moment: what may not go yet is put off, what may not go at all is skipped, both with a reason (see care_skipped). recipient is the phone number, e-mail address or what the channel needs, NULL where the customer''s profile is not attached; message_id stays the same over attempts, token is for this one. at takes the place of now. shop NULL means all shops. Never waits for messages that others have in hand; a payment that cancels one of those claimed waits for the end of the claim''s transaction, so let it have one of its own';
+	'Hands out at most max messages of a channel that are due, the highest priority first, and to nobody else before the lease ends. Rule, order, consent, suppression, quiet hours and frequency caps are checked at that moment: what may not go yet is put off, what may not go at all is skipped, both with a reason (see care_skipped). recipient is the phone number, e-mail address or what the channel needs, NULL where the customer''s profile is not attached; subject_line is for e-mails, NULL where the template has none; message_id stays the same over attempts, token is for this one. at takes the place of now. shop NULL means all shops. Never waits for messages that others have in hand; a payment that cancels one of those claimed waits for the end of the claim''s transaction, so let it have one of its own';
 
 CREATE FUNCTION retention.mark_sent(token uuid, provider_id text DEFAULT NULL, at timestamptz DEFAULT retention.now())
 	RETURNS text

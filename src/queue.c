@@ -122,10 +122,12 @@ static OwnQuery grant_messages = {
 	" message_id = coalesce(m.message_id, k.token), token = k.token, worker = $9,"
 	" assignee = CASE WHEN m.channel IN ('call', 'visit', 'post') THEN coalesce(m.assignee, $9) END,"
 	" counted_at = CASE WHEN k.counts THEN $10 END,"
-	" text = k.text, segments = nullif(k.segments, 0), changed_at = $10"
-	" FROM unnest($2, $3, $4, $5, $6, $7, $11) AS k (customer_id, rule, subject, token, text, segments, counts)"
+	" subject_line = k.subject_line, text = k.text, segments = nullif(k.segments, 0), changed_at = $10"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $11, $12)"
+	" AS k (customer_id, rule, subject, token, text, segments, counts, subject_line)"
 	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.rule = k.rule AND m.subject = k.subject",
-	11, {"int4", "text[]", "text[]", "text[]", "uuid[]", "text[]", "int4[]", "timestamptz", "text", "timestamptz", "bool[]"}
+	12, {"int4", "text[]", "text[]", "text[]", "uuid[]", "text[]", "int4[]", "timestamptz", "text", "timestamptz",
+	"bool[]", "text[]"}
 };
 
 static OwnQuery refuse_messages = {
@@ -387,8 +389,8 @@ text_or_null(const char *value, bool *isnull)
 static void
 put_result(Claim *claim, QueueShop *shop, Message *message)
 {
-	Datum		values[15];
-	bool		nulls[15] = {false};
+	Datum		values[16];
+	bool		nulls[16] = {false};
 
 	values[0] = UUIDPGetDatum(&message->token);
 	values[1] = UUIDPGetDatum(message->has_message_id ? &message->message_id : &message->token);
@@ -398,15 +400,16 @@ put_result(Claim *claim, QueueShop *shop, Message *message)
 	values[5] = CStringGetTextDatum(message->subject);
 	values[6] = CStringGetTextDatum(message->purpose);
 	values[7] = text_or_null(message->recipient, &nulls[7]);
-	values[8] = text_or_null(message->text, &nulls[8]);
-	values[9] = Int32GetDatum(message->segments);
-	nulls[9] = message->segments == 0;
-	values[10] = TimestampTzGetDatum(message->due_at);
-	values[11] = TimestampTzGetDatum(message->expires_at);
-	values[12] = Int32GetDatum((int32) message->attempts + 1);
-	values[13] = Int32GetDatum(message->source_id);
-	nulls[13] = message->order_id == NULL;
-	values[14] = text_or_null(message->order_id, &nulls[14]);
+	values[8] = text_or_null(message->subject_line, &nulls[8]);
+	values[9] = text_or_null(message->text, &nulls[9]);
+	values[10] = Int32GetDatum(message->segments);
+	nulls[10] = message->segments == 0;
+	values[11] = TimestampTzGetDatum(message->due_at);
+	values[12] = TimestampTzGetDatum(message->expires_at);
+	values[13] = Int32GetDatum((int32) message->attempts + 1);
+	values[14] = Int32GetDatum(message->source_id);
+	nulls[14] = message->order_id == NULL;
+	values[15] = text_or_null(message->order_id, &nulls[15]);
 	tuplestore_putvalues(claim->result->setResult, claim->result->setDesc, values, nulls);
 }
 
@@ -420,8 +423,8 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	Datum	   *tokens = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 	Datum	   *segments = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 	Datum	   *counts = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
-	Datum		args[11];
-	char		nulls[11];
+	Datum		args[12];
+	char		nulls[12];
 
 	if (n == 0)
 		return;
@@ -448,6 +451,7 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	nulls[8] = claim->worker ? ' ' : 'n';
 	args[9] = TimestampTzGetDatum(claim->at);
 	args[10] = PointerGetDatum(construct_array(counts, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
+	args[11] = TEXTS_OF(chosen, n, subject_line);
 	own_execute(&grant_messages, args, nulls);
 
 	if (ncounted > 0)

@@ -51,6 +51,7 @@ typedef struct QueueRule
 	bool		ignores_quiet_hours;
 	bool		template_read;
 	char	   *template;		/* NULL: it has none */
+	char	   *subject_template;	/* of the subject line; NULL: it has none */
 } QueueRule;
 
 typedef struct QueueCap
@@ -110,6 +111,8 @@ typedef struct Message
 	pg_uuid_t	token;
 	char	   *recipient;
 	char	   *template;
+	char	   *subject_template;	/* NULL: none, or no e-mail */
+	char	   *subject_line;
 	char	   *text;
 	int32		segments;		/* 0: not counted */
 } Message;

@@ -74,19 +74,24 @@ static OwnQuery read_capped = {
 
 /* What does not depend on the customer is looked up once in a claim. */
 static OwnQuery read_template = {
-	"SELECT retention.rule_template($1, $2)",
+	"SELECT t.text, t.subject_line FROM retention.rule_template($1, $2) AS t",
 	2, {"int4", "text"}
 };
 
 static OwnQuery render_texts = {
 	"SELECT k.no, g.signature || r.text,"
-	" coalesce(r.missing, CASE WHEN k.template IS NULL THEN 'template' END),"
-	" CASE WHEN $8 = 'sms' THEN retention.sms_segments(g.signature || r.text) END"
+	" coalesce(r.missing, l.missing, CASE WHEN k.template IS NULL THEN 'template' END),"
+	" CASE WHEN $8 = 'sms' THEN retention.sms_segments(g.signature || r.text) END,"
+	" l.text"
 	" FROM (SELECT retention.signed_text('', $1) AS signature OFFSET 0) AS g"
-	" CROSS JOIN unnest($2, $3, $4, $5, $6) WITH ORDINALITY AS k (customer_id, template, subject, source_id, order_id, no)"
-	" CROSS JOIN LATERAL retention.render_template(k.template, retention.message_values("
-	"$1, k.customer_id, k.subject, k.source_id, k.order_id, $7, retention.template_placeholders(k.template))) AS r",
-	8, {"int4", "text[]", "text[]", "text[]", "int4[]", "text[]", "timestamptz", "text"}
+	" CROSS JOIN unnest($2, $3, $4, $5, $6, $9) WITH ORDINALITY"
+	" AS k (customer_id, template, subject, source_id, order_id, subject_line, no)"
+	" CROSS JOIN LATERAL (SELECT retention.message_values("
+	"$1, k.customer_id, k.subject, k.source_id, k.order_id, $7,"
+	" retention.template_placeholders(k.template) || retention.template_placeholders(k.subject_line)) AS known OFFSET 0) AS v"
+	" CROSS JOIN LATERAL retention.render_template(k.template, v.known) AS r"
+	" CROSS JOIN LATERAL retention.render_template(k.subject_line, v.known) AS l",
+	9, {"int4", "text[]", "text[]", "text[]", "int4[]", "text[]", "timestamptz", "text", "text[]"}
 };
 
 /* ----------
@@ -298,7 +303,8 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = queue_undecided(messages, nmessages, chosen);
-	Datum		args[8];
+	bool		by_email = text_equal(claim->channel, "email");
+	Datum		args[9];
 	uint64		nrows;
 
 	if (n == 0)
@@ -313,9 +319,11 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 			args[1] = CStringGetTextDatum(rule->name);
 			own_execute(&read_template, args, NULL);
 			rule->template = own_text(SPI_tuptable->vals[0], 1);
+			rule->subject_template = own_text(SPI_tuptable->vals[0], 2);
 			rule->template_read = true;
 		}
 		chosen[i]->template = rule->template;
+		chosen[i]->subject_template = by_email ? rule->subject_template : NULL;
 	}
 	args[1] = TEXTS_OF(chosen, n, customer_id);
 	args[2] = TEXTS_OF(chosen, n, template);
@@ -324,6 +332,7 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	args[5] = TEXTS_OF(chosen, n, order_id);
 	args[6] = TimestampTzGetDatum(claim->at);
 	args[7] = CStringGetTextDatum(claim->channel);
+	args[8] = TEXTS_OF(chosen, n, subject_template);
 	nrows = own_execute(&render_texts, args, NULL);
 	for (uint64 i = 0; i < nrows; i++)
 	{
@@ -333,6 +342,7 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 
 		message->text = own_text(row, 2);
 		message->segments = (int32) own_int64(row, 4);
+		message->subject_line = own_text(row, 5);
 		if (missing != NULL && !claim->by_people)
 			queue_refuse(message, VERDICT_SKIPPED, psprintf("%s: %s", REASON_MISSING, missing));
 	}

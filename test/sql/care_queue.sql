@@ -143,6 +143,20 @@ SELECT customer_id, text FROM retention.claim_messages('sms', 100, at => '2024-0
 SELECT customer_id, text FROM retention.claim_messages('visit', 100, at => '2024-05-08 12:00+08');
 SELECT customer_id, explanation FROM retention.care_skipped WHERE rule IN ('named', 'mute') ORDER BY rule;
 
+-- An e-mail has a subject line where its template has one, kept with the text;
+-- other channels have none.
+INSERT INTO retention.care_template (shop_id, name, language, text, subject_line)
+VALUES (1, 'letter', 'zh', '您好', '{{customer.name|亲}}，第{{customer.issue}}期');
+INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, template)
+VALUES (1, 'letter', 'birthday', 'email', 'care', 'letter'), (1, 'card', 'birthday', 'sms', 'care', 'letter'), (1, 'bare', 'birthday', 'email', 'care', 'greeting');
+INSERT INTO retention.customer (shop_id, customer_id, email, phone, attributes)
+VALUES (1, 'meg', 'meg@example.com', '139', '{"issue": 7}'), (1, 'nat', 'nat@example.com', '138', '{"shelf": 1}');
+SELECT queue(r, c, '2024-05-08 12:00+08', channel => CASE r WHEN 'card' THEN 'sms' ELSE 'email' END) FROM unnest('{letter,card,bare}'::text[]) AS r, unnest('{meg,nat}'::text[]) AS c;
+SELECT customer_id, rule, recipient, subject_line, text FROM retention.claim_messages('email', 100, at => '2024-05-08 12:00+08') ORDER BY 1, 2;
+SELECT customer_id, rule, recipient, subject_line, text FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule = 'card' ORDER BY 1, 2;
+SELECT customer_id, rule, subject_line, text FROM retention.care_message WHERE rule IN ('letter', 'card', 'bare') ORDER BY 1, 2;
+SELECT customer_id, explanation FROM retention.care_skipped WHERE rule = 'letter';
+
 -- Workers are told how much is due, by channel.
 SELECT retention.notify_workers('2024-05-09 12:00+08');
 SELECT retention.expire_messages('2024-06-01') > 0 AS expired, retention.expire_messages('2024-06-01') AS again;
