@@ -49,6 +49,22 @@ CREATE FUNCTION retention.mark_failed(token uuid, error text, permanent boolean 
 COMMENT ON FUNCTION retention.mark_failed(uuid, text, boolean, timestamptz) IS
 	'Records that a claimed message could not be sent. Returns queued when it will be tried again, after 30 seconds that double with each attempt up to an hour, give or take half; failed when it is given up, because permanent is true or it was tried shop.care_max_attempts times (requeue_dead() brings it back); cancelled when it had been taken back meanwhile; refused when the token is no longer good';
 
+CREATE FUNCTION retention.mark_messages(
+	tokens uuid[],
+	provider_ids text[] DEFAULT NULL,
+	errors text[] DEFAULT NULL,
+	permanent boolean[] DEFAULT NULL,
+	at timestamptz DEFAULT retention.now(),
+	OUT token uuid,
+	OUT outcome text
+)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'mark_messages'
+	LANGUAGE C;
+
+COMMENT ON FUNCTION retention.mark_messages(uuid[], text[], text[], boolean[], timestamptz) IS
+	'Records in one call what became of a batch: a message with an error has failed, for good where permanent is true, as by mark_failed(); the others were sent, as by mark_sent(). The arrays go with tokens, element by element; NULL in place of one means NULL for all. Returns each token, in that order, with its outcome: sent, queued (will be tried again), failed, cancelled or refused; one that is refused or cancelled keeps back none of the others. Of a token given twice the first counts. A NULL token, or arrays of another length, are an error';
+
 CREATE FUNCTION retention.extend_lease(token uuid, lease interval DEFAULT '5 minutes', at timestamptz DEFAULT retention.now())
 	RETURNS boolean
 	AS 'MODULE_PATHNAME', 'extend_lease'

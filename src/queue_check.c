@@ -159,20 +159,11 @@ queue_undecided(Message *messages, int nmessages, Message **chosen)
 Datum
 queue_texts_at(Message **chosen, int n, size_t offset)
 {
-	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
-	bool	   *nulls = (bool *) palloc(Max(n, 1) * sizeof(bool));
-	int			dim = n;
-	int			lower = 1;
+	char	  **values = (char **) palloc(Max(n, 1) * sizeof(char *));
 
 	for (int i = 0; i < n; i++)
-	{
-		const char *value = *(char **) ((char *) chosen[i] + offset);
-
-		nulls[i] = value == NULL;
-		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
-	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &dim, &lower,
-											  TEXTOID, -1, false, TYPALIGN_INT));
+		values[i] = *(char **) ((char *) chosen[i] + offset);
+	return own_text_array(values, n);
 }
 
 static Datum
