@@ -50,7 +50,8 @@ static OwnQuery read_shops = {
 
 static OwnQuery read_rules = {
 	"SELECT r.name, r.event, r.enabled,"
-	" r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours"
+	" r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours,"
+	" r.condition, r.condition_by, retention.is_order_event(r.event)"
 	" FROM retention.care_rules r WHERE r.shop_id = $1",
 	1, {"int4"}
 };
@@ -122,6 +123,7 @@ static OwnQuery grant_messages = {
 	" message_id = coalesce(m.message_id, k.token), token = k.token, worker = $9,"
 	" assignee = CASE WHEN m.channel IN ('call', 'visit', 'post') THEN coalesce(m.assignee, $9) END,"
 	" counted_at = CASE WHEN k.counts THEN $10 END,"
+	" last_error = CASE WHEN m.reason = '" REASON_BROKEN "' THEN NULL ELSE m.last_error END,"
 	" subject_line = k.subject_line, text = k.text, segments = nullif(k.segments, 0), changed_at = $10"
 	" FROM unnest($2, $3, $4, $5, $6, $7, $11, $12)"
 	" AS k (customer_id, rule, subject, token, text, segments, counts, subject_line)"
@@ -133,10 +135,10 @@ static OwnQuery grant_messages = {
 static OwnQuery refuse_messages = {
 	"UPDATE retention.care_message m"
 	" SET state = k.state, reason = k.reason, held_until = k.held_until, token = NULL,"
-	" counted_at = NULL, changed_at = $8"
-	" FROM unnest($2, $3, $4, $5, $6, $7) AS k (customer_id, rule, subject, state, reason, held_until)"
+	" counted_at = NULL, last_error = coalesce(k.error, m.last_error), changed_at = $8"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $9) AS k (customer_id, rule, subject, state, reason, held_until, error)"
 	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.rule = k.rule AND m.subject = k.subject",
-	8, {"int4", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz[]", "timestamptz"}
+	9, {"int4", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz[]", "timestamptz", "text[]"}
 };
 
 /* ----------
@@ -213,6 +215,9 @@ load_rules_and_caps(Claim *claim, QueueShop *shop)
 		shop->rules[i].counts = own_bool(row, 4);
 		shop->rules[i].ignores_caps = own_bool(row, 5);
 		shop->rules[i].ignores_quiet_hours = own_bool(row, 6);
+		shop->rules[i].condition = own_text(row, 7);
+		shop->rules[i].condition_by = own_text(row, 8);
+		shop->rules[i].of_order = own_bool(row, 9);
 	}
 
 	args[1] = CStringGetTextDatum(claim->channel);
@@ -351,7 +356,7 @@ write_refusals(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	bool	   *isnull = (bool *) palloc(Max(nmessages, 1) * sizeof(bool));
 	int			n = 0;
 	int			lower = 1;
-	Datum		args[8];
+	Datum		args[9];
 
 	for (int i = 0; i < nmessages; i++)
 	{
@@ -376,6 +381,7 @@ write_refusals(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	args[6] = PointerGetDatum(construct_md_array(held, isnull, 1, &n, &lower, TIMESTAMPTZOID,
 												 sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	args[7] = TimestampTzGetDatum(claim->at);
+	args[8] = TEXTS_OF(chosen, n, error);
 	own_execute(&refuse_messages, args, NULL);
 }
 
@@ -480,6 +486,7 @@ claim_round(Claim *claim, QueueShop *shop, int64 priority)
 	lock_customers(claim, shop, messages, nmessages);
 	queue_check_facts(claim, shop, messages, nmessages);
 	queue_check_suppression(claim, shop, messages, nmessages);
+	queue_check_conditions(claim, shop, messages, nmessages);
 	queue_render(claim, shop, messages, nmessages);
 	for (int i = 0; i < shop->ncaps; i++)
 		queue_check_cap(claim, shop, &shop->caps[i], messages, nmessages);

@@ -108,8 +108,8 @@ queue_refuse(Message *message, Verdict verdict, const char *reason)
 }
 
 /* Not past its end: there it is skipped, and the reason kept. */
-static void
-put_off(Message *message, TimestampTz until, const char *reason)
+void
+queue_put_off(Message *message, TimestampTz until, const char *reason)
 {
 	message->verdict = VERDICT_PUT_OFF;
 	message->reason = reason;
@@ -166,8 +166,8 @@ queue_texts_at(Message **chosen, int n, size_t offset)
 	return own_text_array(values, n);
 }
 
-static Datum
-sources_of(Message **chosen, int n)
+Datum
+queue_sources_of(Message **chosen, int n)
 {
 	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 
@@ -195,6 +195,8 @@ queue_check_message(Claim *claim, QueueShop *shop, Message *message)
 			reason = REASON_EXPIRED_QUIET;
 		else if (message->held_for != NULL && text_equal(message->held_for, REASON_CAPPED))
 			reason = REASON_EXPIRED_CAPPED;
+		else if (message->held_for != NULL && text_equal(message->held_for, REASON_BROKEN))
+			reason = REASON_EXPIRED_BROKEN;
 		else if (message->attempts > 0)
 			reason = REASON_EXPIRED_RETRY;
 		queue_refuse(message, VERDICT_SKIPPED, reason);
@@ -203,7 +205,7 @@ queue_check_message(Claim *claim, QueueShop *shop, Message *message)
 		queue_refuse(message, VERDICT_FAILED, REASON_GAVE_UP);
 	else if (shop->quiet_until != NO_TIME && queue_is_for_customer(claim) &&
 			 !message->rule->ignores_quiet_hours)
-		put_off(message, shop->quiet_until, REASON_QUIET_HOURS);
+		queue_put_off(message, shop->quiet_until, REASON_QUIET_HOURS);
 }
 
 void
@@ -222,7 +224,7 @@ queue_check_facts(Claim *claim, QueueShop *shop, Message *messages, int nmessage
 	args[0] = Int32GetDatum(shop->shop_id);
 	args[1] = TEXTS_OF(chosen, n, customer_id);
 	args[2] = TEXTS_OF(chosen, n, purpose);
-	args[3] = sources_of(chosen, n);
+	args[3] = queue_sources_of(chosen, n);
 	args[4] = TEXTS_OF(chosen, n, order_id);
 	args[5] = CStringGetTextDatum(claim->channel);
 	args[6] = own_text_array(events, n);
@@ -319,7 +321,7 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	args[1] = TEXTS_OF(chosen, n, customer_id);
 	args[2] = TEXTS_OF(chosen, n, template);
 	args[3] = TEXTS_OF(chosen, n, subject);
-	args[4] = sources_of(chosen, n);
+	args[4] = queue_sources_of(chosen, n);
 	args[5] = TEXTS_OF(chosen, n, order_id);
 	args[6] = TimestampTzGetDatum(claim->at);
 	args[7] = CStringGetTextDatum(claim->channel);
@@ -406,8 +408,8 @@ queue_check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap, Message *mes
 				granted++;
 		}
 		if (granted >= cap->messages)
-			put_off(chosen[i], queue_add_interval(claim->at, cap->period), REASON_CAPPED);
+			queue_put_off(chosen[i], queue_add_interval(claim->at, cap->period), REASON_CAPPED);
 		else if (granted + ncounting[i] >= cap->messages)
-			put_off(chosen[i], counting[i][cap->messages - granted - 1], REASON_CAPPED);
+			queue_put_off(chosen[i], counting[i][cap->messages - granted - 1], REASON_CAPPED);
 	}
 }

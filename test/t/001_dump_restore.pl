@@ -144,7 +144,7 @@ SELECT retention.attach_orders('gone', order_id => 'id', customer => 'customer',
 -- A shipped rule edited, one switched on, one added.
 UPDATE retention.care_rules SET delay = '45 minutes', enabled = true WHERE shop_id = 1 AND name = 'unpaid_reminder';
 SELECT retention.enable_rule('second_unpaid_reminder', 'Tea House');
-INSERT INTO retention.care_rules (shop_id, name, event, delay, channel) VALUES (1, 'a call', 'unpaid', '2 days', 'call');
+INSERT INTO retention.care_rules (shop_id, name, event, delay, channel, condition) VALUES (1, 'a call', 'unpaid', '2 days', 'call', 'purchase.total > 0');
 });
 
 at_noon('shop', q{

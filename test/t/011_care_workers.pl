@@ -74,13 +74,19 @@ WITH claimed AS (
 INSERT INTO handed (customer, rule, subject, purpose)
 SELECT c.customer_id, c.rule, c.subject, c.purpose FROM claimed AS c JOIN told AS t USING (token) WHERE t.outcome = 'sent';
 ));
+# And repeats what it said before, in another order.
+append_to_file("$dir/again.sql", q(
+SELECT count(*)
+FROM retention.mark_messages(coalesce((
+	SELECT array_agg(token ORDER BY random()) FROM (SELECT token FROM retention.care_message WHERE state = 'sent' ORDER BY changed_at LIMIT 100) AS sent), '{}'));
+));
 append_to_file("$dir/pay_all.sql", "UPDATE orders SET paid_at = CASE WHEN paid_at IS NULL THEN now() END WHERE customer = 'd' || (SELECT nextval('paid_at_once') % 10);\n");
 append_to_file("$dir/pay.sql", "UPDATE orders SET paid_at = now() WHERE id = (SELECT nextval('paid'));\n");
 append_to_file("$dir/refuse.sql", "SELECT retention.record_consent('c' || 2 * nextval('refused'), 'sms', 'marketing', false);\n");
 
 $node->command_checks_all(
 	[ 'pgbench', '-n', '-c', '8', '-j', '2', '-t', '60',
-		'-f', "$dir/worker.sql\@4", '-f', "$dir/batch.sql\@4", '-f', "$dir/pay_all.sql\@1", '-f', "$dir/pay.sql\@1", '-f', "$dir/refuse.sql\@1", 'postgres' ],
+		'-f', "$dir/worker.sql\@4", '-f', "$dir/batch.sql\@4", '-f', "$dir/again.sql\@2", '-f', "$dir/pay_all.sql\@1", '-f', "$dir/pay.sql\@1", '-f', "$dir/refuse.sql\@1", 'postgres' ],
 	0, [qr/processed: 480\/480/], [qr/^((?!ERROR|aborted).)*$/s],
 	'eight workers, customers who pay and who refuse: nobody fails');
 
