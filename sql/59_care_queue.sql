@@ -432,6 +432,8 @@ CREATE VIEW retention.care_skipped AS
 				pg_catalog.format('The customer answered none of the last %s marketing messages and bought nothing since.', s.suppress_unanswered)
 			WHEN m.reason = 'bad review' THEN
 				pg_catalog.format('The customer left a bad review in the last %s days.', s.suppress_review_days)
+			WHEN m.reason = 'unlikely to come back' THEN
+				pg_catalog.format('By the forecast the customer is lost: still one with a probability below %s (the shop''s setting suppress_p_alive).', s.suppress_p_alive)
 			WHEN m.reason = 'missing value: template' THEN
 				'The rule has no text: give it a template.'
 			WHEN m.reason LIKE 'missing value%' THEN

@@ -43,7 +43,8 @@ PG_FUNCTION_INFO_V1(claim_messages);
 
 static OwnQuery read_shops = {
 	"SELECT s.shop_id, s.name, retention.quiet_until($2, s.quiet_from, s.quiet_to, s.time_zone),"
-	" s.marketing_consent = 'opt_in', s.suppress_unanswered, s.suppress_review_days, s.care_max_attempts"
+	" s.marketing_consent = 'opt_in', s.suppress_unanswered, s.suppress_review_days, s.care_max_attempts,"
+	" coalesce(s.suppress_p_alive, 0)"
 	" FROM retention.shop s WHERE $1 = 0 OR s.shop_id = $1 ORDER BY s.shop_id",
 	2, {"int4", "timestamptz"}
 };
@@ -185,6 +186,7 @@ load_shops(int32 shop_id, TimestampTz at, int *nshops)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
 		QueueShop  *shop = &shops[i];
+		bool		isnull;
 
 		shop->shop_id = (int32) own_int64(row, 1);
 		shop->name = own_text(row, 2);
@@ -193,6 +195,7 @@ load_shops(int32 shop_id, TimestampTz at, int *nshops)
 		shop->suppress_unanswered = own_int64(row, 5);
 		shop->suppress_review_days = own_int64(row, 6);
 		shop->max_attempts = own_int64(row, 7);
+		shop->suppress_p_alive = DatumGetFloat8(own_copy(row, 8, &isnull));
 	}
 	return shops;
 }

@@ -38,6 +38,7 @@
 #define REASON_NO_RECIPIENT "no address"
 #define REASON_UNANSWERED "never answers"
 #define REASON_BAD_REVIEW "bad review"
+#define REASON_UNLIKELY "unlikely to come back"
 #define REASON_MISSING "missing value"	/* ": name" follows */
 
 /* Given up. */
@@ -77,6 +78,7 @@ typedef struct QueueShop
 	bool		opt_in;
 	int64		suppress_unanswered;	/* 0: never */
 	int64		suppress_review_days;	/* 0: never */
+	double		suppress_p_alive;	/* 0: never */
 	int64		max_attempts;
 	QueueRule  *rules;
 	int			nrules;

@@ -50,9 +50,14 @@ static OwnQuery read_suppression = {
 	" ORDER BY m.counted_at DESC LIMIT $3) AS l),"
 	" EXISTS (SELECT FROM retention.feedback f WHERE f.shop_id = $1 AND f.customer_id = k.customer_id"
 	" AND f.kind = 'review' AND f.score < 3"
-	" AND f.happened_at > $5 - make_interval(days => $4::int4) AND f.happened_at <= $5)"
+	" AND f.happened_at > $5 - make_interval(days => $4::int4) AND f.happened_at <= $5),"
+	" EXISTS (SELECT FROM retention.customer_forecast f"
+	" JOIN retention.forecast made ON made.shop_id = f.shop_id"
+	" LEFT JOIN retention.customer_stats s ON s.shop_id = f.shop_id AND s.customer_id = f.customer_id"
+	" WHERE f.shop_id = $1 AND f.customer_id = k.customer_id AND f.p_alive < $6"
+	" AND (s.last_purchase_at > made.forecast_at) IS NOT TRUE)"
 	" FROM unnest($2) WITH ORDINALITY AS k (customer_id, no)",
-	5, {"int4", "text[]", "int8", "int8", "timestamptz"},
+	6, {"int4", "text[]", "int8", "int8", "timestamptz", "float8"},
 	.in_index_order = true
 };
 
@@ -253,16 +258,16 @@ queue_check_facts(Claim *claim, QueueShop *shop, Message *messages, int nmessage
 	}
 }
 
-/* Marketing is not for those who never answer or were not content. */
+/* Marketing is not for those who never answer, were not content or are gone. */
 void
 queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = 0;
-	Datum		args[5];
+	Datum		args[6];
 	uint64		nrows;
 
-	if (shop->suppress_unanswered == 0 && shop->suppress_review_days == 0)
+	if (shop->suppress_unanswered == 0 && shop->suppress_review_days == 0 && shop->suppress_p_alive == 0)
 		return;
 	for (int i = 0; i < nmessages; i++)
 	{
@@ -278,6 +283,7 @@ queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nm
 	args[2] = Int64GetDatum(shop->suppress_unanswered);
 	args[3] = Int64GetDatum(shop->suppress_review_days);
 	args[4] = TimestampTzGetDatum(claim->at);
+	args[5] = Float8GetDatum(shop->suppress_p_alive);
 	nrows = own_execute(&read_suppression, args, NULL);
 	for (uint64 i = 0; i < nrows; i++)
 	{
@@ -288,6 +294,8 @@ queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nm
 			queue_refuse(message, VERDICT_SKIPPED, REASON_BAD_REVIEW);
 		else if (shop->suppress_unanswered > 0 && own_bool(row, 2))
 			queue_refuse(message, VERDICT_SKIPPED, REASON_UNANSWERED);
+		else if (own_bool(row, 4))
+			queue_refuse(message, VERDICT_SKIPPED, REASON_UNLIKELY);
 	}
 }
 

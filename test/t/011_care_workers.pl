@@ -24,6 +24,7 @@ $node->safe_psql('postgres', q(
 	SELECT retention.attach_orders('orders', order_id => 'id', customer => 'customer', total => 'total',
 		placed_at => 'placed_at', paid_at => 'paid_at', completed_at => 'completed_at');
 	UPDATE retention.shop SET quiet_from = NULL, marketing_consent = 'opt_out', suppress_unanswered = NULL;
+	UPDATE retention.source SET attached_at = now() - interval '1 day';
 	SELECT retention.enable_rule('unpaid_reminder');
 	INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'greeting', 'zh', '你好');
 	INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, priority, template)
@@ -42,6 +43,9 @@ $node->safe_psql('postgres', q(
 	CREATE SEQUENCE refused;
 	CREATE SEQUENCE paid_at_once MINVALUE 0;
 ));
+
+is($node->safe_psql('postgres', q(SELECT count(*) FROM retention.care_message WHERE rule = 'unpaid_reminder' AND state = 'queued')), '800',
+	'unpaid orders wait for their reminders');
 
 my $dir = $PostgreSQL::Test::Utils::tmp_check;
 
