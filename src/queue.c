@@ -110,7 +110,9 @@ static OwnQuery lock_contacts = {
 
 /*
  * An update, so that a claim under REPEATABLE READ, whose snapshot may be older
- * than what it counts, fails instead of miscounting.
+ * than what it counts, fails instead of miscounting.  Who inserts a contact
+ * waits for whoever is updating it: so this comes last, when a claim has
+ * nothing left to wait for.
  */
 static OwnQuery touch_contacts = {
 	"UPDATE retention.care_contact c SET claimed_at = $3"
@@ -427,8 +429,6 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = queue_undecided(messages, nmessages, chosen);
-	Message   **counted = (Message **) palloc(Max(n, 1) * sizeof(Message *));
-	int			ncounted = 0;
 	Datum	   *tokens = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 	Datum	   *segments = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 	Datum	   *counts = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
@@ -444,7 +444,7 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 		segments[i] = Int32GetDatum(chosen[i]->segments);
 		counts[i] = BoolGetDatum(chosen[i]->counts);
 		if (chosen[i]->counts)
-			counted[ncounted++] = chosen[i];
+			shop->counted = lappend(shop->counted, chosen[i]->customer_id);
 	}
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -462,13 +462,6 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	args[10] = PointerGetDatum(construct_array(counts, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
 	args[11] = TEXTS_OF(chosen, n, subject_line);
 	own_execute(&grant_messages, args, nulls);
-
-	if (ncounted > 0)
-	{
-		args[1] = TEXTS_OF(counted, ncounted, customer_id);
-		args[2] = TimestampTzGetDatum(claim->at);
-		own_execute(&touch_contacts, args, NULL);
-	}
 
 	for (int i = 0; i < n; i++)
 		put_result(claim, shop, chosen[i]);
@@ -531,6 +524,25 @@ claim_from_shop(Claim *claim, QueueShop *shop)
 	}
 }
 
+static void
+touch_customers(Claim *claim, QueueShop *shop)
+{
+	int			n = list_length(shop->counted);
+	char	  **customer_ids;
+	ListCell   *lc;
+	Datum		args[3];
+
+	if (n == 0)
+		return;
+	customer_ids = (char **) palloc(n * sizeof(char *));
+	foreach(lc, shop->counted)
+		customer_ids[foreach_current_index(lc)] = (char *) lfirst(lc);
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = own_text_array(customer_ids, n);
+	args[2] = TimestampTzGetDatum(claim->at);
+	own_execute(&touch_contacts, args, NULL);
+}
+
 /* ----------
  * Entry points
  * ----------
@@ -590,6 +602,8 @@ claim_messages(PG_FUNCTION_ARGS)
 	shops = load_shops(shop_id, claim.at, &nshops);
 	for (int i = 0; i < nshops && claim.granted < claim.max; i++)
 		claim_from_shop(&claim, &shops[i]);
+	for (int i = 0; i < nshops; i++)
+		touch_customers(&claim, &shops[i]);
 	SPI_finish();
 	own_end(&saved);
 	return (Datum) 0;

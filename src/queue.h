@@ -10,6 +10,7 @@
 
 #include "fmgr.h"
 #include "nodes/execnodes.h"
+#include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -84,6 +85,7 @@ typedef struct QueueShop
 	int			nrules;
 	QueueCap   *caps;
 	int			ncaps;
+	List	   *counted;		/* customers granted what caps count */
 } QueueShop;
 
 /* What becomes of a candidate. */
