@@ -142,6 +142,10 @@ BEGIN
 	SELECT (f.value_model).* INTO value_model
 	FROM retention.forecast f
 	WHERE f.shop_id = forecast_customers.shop_id;
+	-- No model is NULL, and not a row of NULLs.
+	IF value_model IS NULL THEN
+		value_model := NULL;
+	END IF;
 	today := timezone(the_shop.time_zone, at)::date;
 	horizon := the_shop.forecast_days / 7.0;
 	discount := power(1 + the_shop.forecast_discount::double precision, 7 / 365.25) - 1;

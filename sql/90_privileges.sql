@@ -162,6 +162,7 @@ GRANT EXECUTE ON FUNCTION
 	retention.claim_messages(text, integer, interval, text, timestamptz, text),
 	retention.mark_sent(uuid, text, timestamptz),
 	retention.mark_failed(uuid, text, boolean, timestamptz),
+	retention.mark_messages(uuid[], text[], text[], boolean[], timestamptz),
 	retention.extend_lease(uuid, interval, timestamptz),
 	retention.release_message(uuid),
 	retention.cancel_message(text, text, text, text, text),
