@@ -88,7 +88,10 @@ steepest(const Fit *fit, const double *gradient)
 	double		largest = 0;
 
 	for (int i = 0; i < fit->nparameters; i++)
-		largest = Max(largest, fabs(gradient[i]));
+	{
+		if (!(fabs(gradient[i]) <= largest))	/* NaN counts as the steepest */
+			largest = isnan(gradient[i]) ? INFINITY : fabs(gradient[i]);
+	}
 	return largest;
 }
 
@@ -251,7 +254,7 @@ polish(Fit *fit, double *logs)
 		memcpy(logs, next, n * sizeof(double));
 		memcpy(gradient, next_gradient, n * sizeof(double));
 	}
-	fit->converged = fit->has_errors && steepest(fit, gradient) <= FLAT_ENOUGH;
+	fit->converged = steepest(fit, gradient) <= 10 * FLAT_ENOUGH;
 
 	for (int i = 0; i < n && fit->has_errors; i++)
 	{
