@@ -149,9 +149,10 @@ GROUP BY o.purchases, o.amounts;
 
 SET retention.clock = '1998-07-01 00:00-04';
 SELECT retention.create_shop('CDNOW', 'America/New_York', 'USD');
-SELECT retention.attach_orders('cdnow', order_id => 'transaction_id', customer => $$CASE WHEN sample_id IS NOT NULL THEN customer_id END$$,
-	total => 'amount', paid_at => 'order_date', completed_at => 'order_date');
-CALL retention.backfill('forecast_real.cdnow');
+CREATE TABLE orders AS SELECT * FROM cdnow WHERE sample_id IS NOT NULL;
+ALTER TABLE orders ADD PRIMARY KEY (transaction_id);
+SELECT retention.attach_orders('orders', order_id => 'transaction_id', customer => 'customer_id', total => 'amount', paid_at => 'order_date', completed_at => 'order_date');
+CALL retention.backfill('forecast_real.orders');
 SELECT repeat_purchases, customers, predicted, actual, predicted_each, actual_each, off_by FROM retention.forecast_check('1997-09-30', '1998-06-30', 'bgnbd');
 -- The same as from the orders above, and the rows add up.
 SELECT round(c.predicted - s.predicted, 0) AS predicted, c.actual - s.actual AS actual, c.customers - s.customers AS customers
