@@ -87,6 +87,8 @@ BEGIN
 		purchase_problem := CASE
 			WHEN purchases IS NULL THEN 'there are no purchases'
 			WHEN NOT purchase_fit.converged THEN 'no best fit: the purchases do not tell how customers differ, or that any of them leave'
+			-- Less than two hours; no horizon is near then.
+			WHEN purchase_fit.alpha < 0.01 THEN 'no best fit: purchases follow each other too closely'
 		END;
 	EXCEPTION
 		WHEN data_exception THEN
