@@ -86,7 +86,9 @@ BEGIN
 		END;
 		purchase_problem := CASE
 			WHEN purchases IS NULL THEN 'there are no purchases'
-			WHEN NOT purchase_fit.converged THEN 'the fit did not converge'
+			WHEN NOT purchase_fit.converged THEN 'no best fit: the purchases do not tell how customers differ, or that any of them leave'
+			-- Less than two hours; no horizon is near then.
+			WHEN purchase_fit.alpha < 0.01 THEN 'no best fit: purchases follow each other too closely'
 		END;
 	EXCEPTION
 		WHEN data_exception THEN
@@ -96,7 +98,7 @@ BEGIN
 		value_fit := retention.gamma_gamma_fit(amounts);
 		value_problem := CASE
 			WHEN amounts IS NULL THEN 'there are no repeat purchases that cost something'
-			WHEN NOT value_fit.converged THEN 'the fit did not converge'
+			WHEN NOT value_fit.converged THEN 'no best fit: the values do not tell how customers differ'
 			WHEN value_fit.q <= 1 THEN 'values differ so much that they have no mean'
 		END;
 	EXCEPTION

@@ -126,6 +126,7 @@ GRANT EXECUTE ON FUNCTION
 	retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text),
 	retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text),
 	retention.customer_value_bands(numeric[], timestamptz, text),
+	retention.forecast_check(date, date, text, text),
 	retention.tier_distribution(text),
 	retention.shop_period(text, integer),
 	retention.product_repurchase(timestamptz, text, text),
