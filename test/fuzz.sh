@@ -42,9 +42,14 @@ fuzz_server() {
 		with_llvm=no COPT="$SANITIZE" SHLIB_LINK="-fsanitize=address,undefined" >"$FOLDER/build.log" 2>&1 ||
 		{ cat "$FOLDER/build.log" >&2; die "the build failed"; }
 	install_stage "$FOLDER/src" with_llvm=no >>"$FOLDER/build.log" 2>&1 || die "the installation failed"
-	export LD_PRELOAD=$library
 	start_cluster
-	unset LD_PRELOAD
+	as_server "$BINDIR/pg_ctl" -D "$FOLDER/data" -m fast -w -s stop
+	# the server alone: initdb and pg_ctl do not start under the sanitizer
+	as_server env LD_PRELOAD="$library" "$BINDIR/postgres" -D "$FOLDER/data" >>"$FOLDER/server.log" 2>&1 </dev/null &
+	for _ in $(seq 60); do
+		! "$BINDIR/pg_isready" -q -t 5 || break
+		sleep 1
+	done
 	"$BINDIR/psql" -X -q -d postgres -c 'CREATE EXTENSION retention'
 	gcc -Wall -Wextra -Werror -O1 -I"$("$BINDIR/pg_config" --includedir)" "$ROOT/test/client/history_fuzz.c" \
 		-o "$FOLDER/history_fuzz" -L"$("$BINDIR/pg_config" --libdir)" -lpq || die "test/client/history_fuzz.c does not compile"
