@@ -1,7 +1,8 @@
 #!/bin/bash
-# Hostile inputs for the types, under the address and undefined-behaviour
-# sanitizers: first the encoding of histories without a server, every input in
-# a block of exactly its size, then the whole extension in a server of its own.
+# Hostile inputs for the types: first the encoding of histories without a
+# server, under the address and undefined-behaviour sanitizers, every input in a
+# block of exactly its size; then the whole extension, built with the
+# undefined-behaviour sanitizer, in a server of its own.
 #
 #   bash test/fuzz.sh [INPUTS]             1,000,000 for the encoding, a fifth of it for the server
 #   bash test/fuzz.sh --encoding [INPUTS]  the first part only
@@ -35,27 +36,20 @@ compile() {
 }
 
 fuzz_server() {
-	local library status
+	local flags="-fsanitize=undefined -fno-sanitize-recover=all -static-libubsan" status
 
-	library=$(gcc -print-file-name=libasan.so)
 	as_server make --no-print-directory -s -j "$(nproc)" -C "$FOLDER/src" PG_CONFIG="$BINDIR/pg_config" \
-		with_llvm=no COPT="$SANITIZE" SHLIB_LINK="-fsanitize=address,undefined" >"$FOLDER/build.log" 2>&1 ||
+		with_llvm=no COPT="-g -O1 $flags" SHLIB_LINK="$flags" >"$FOLDER/build.log" 2>&1 ||
 		{ cat "$FOLDER/build.log" >&2; die "the build failed"; }
-	install_stage "$FOLDER/src" with_llvm=no >>"$FOLDER/build.log" 2>&1 || die "the installation failed"
+	install_stage "$FOLDER/src" with_llvm=no COPT="-g -O1 $flags" SHLIB_LINK="$flags" >>"$FOLDER/build.log" 2>&1 ||
+		die "the installation failed"
 	start_cluster
-	as_server "$BINDIR/pg_ctl" -D "$FOLDER/data" -m fast -w -s stop
-	# the server alone: initdb and pg_ctl do not start under the sanitizer
-	as_server env LD_PRELOAD="$library" "$BINDIR/postgres" -D "$FOLDER/data" >>"$FOLDER/server.log" 2>&1 </dev/null &
-	for _ in $(seq 60); do
-		! "$BINDIR/pg_isready" -q -t 5 || break
-		sleep 1
-	done
 	"$BINDIR/psql" -X -q -d postgres -c 'CREATE EXTENSION retention'
 	gcc -Wall -Wextra -Werror -O1 -I"$("$BINDIR/pg_config" --includedir)" "$ROOT/test/client/history_fuzz.c" \
 		-o "$FOLDER/history_fuzz" -L"$("$BINDIR/pg_config" --libdir)" -lpq || die "test/client/history_fuzz.c does not compile"
 	PGDATABASE=postgres "$FOLDER/history_fuzz" "$1" "${FUZZ_SEED:-42}"
 	status=$?
-	[ $status -eq 0 ] || grep -a -A 40 'ERROR: AddressSanitizer\|runtime error' "$FOLDER/server.log" >&2
+	[ $status -eq 0 ] || grep -a -A 40 'runtime error' "$FOLDER/server.log" >&2
 	return $status
 }
 
