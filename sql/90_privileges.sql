@@ -135,6 +135,23 @@ GRANT EXECUTE ON FUNCTION
 	retention.visit_conversion(text, text, timestamptz, text)
 TO retention_reader, retention_operator;
 
+-- The customers behind the figures.
+GRANT EXECUTE ON FUNCTION
+	retention.retention_curve_customers(integer, text, timestamptz, text),
+	retention.gap_to_next_customers(bigint, timestamptz, text),
+	retention.sales_by_channel_customers(date, text, text, timestamptz, text),
+	retention.sales_by_region_customers(date, text, text, text, timestamptz, text),
+	retention.order_funnel_customers(text, timestamptz, timestamptz, text),
+	retention.customer_value_band_customers(numeric, numeric, timestamptz, text),
+	retention.pareto_customers(numeric, timestamptz, text),
+	retention.rfm_grid_customers(integer, integer, integer, retention.rfm_cuts, timestamptz, text),
+	retention.tier_distribution_customers(text, text),
+	retention.product_repurchase_customers(text, timestamptz, text, text),
+	retention.product_pair_customers(text, text, timestamptz, text),
+	retention.event_retention_customers(integer, text, text, timestamptz, text),
+	retention.visit_conversion_customers(date, text, text, timestamptz, text)
+TO retention_reader, retention_operator;
+
 GRANT SELECT ON
 	retention.care_caps,
 	retention.care_effect,

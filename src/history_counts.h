@@ -156,6 +156,9 @@ typedef struct CountsRows
 } CountsRows;
 
 extern void counts_rows_begin(CountsRows *rows, FunctionCallInfo fcinfo);
+
+/* Refuses a result of so many rows that no array holds them. */
+extern void counts_rows_expect(int64 n);
 extern void counts_rows_add(CountsRows *rows, Datum *values, bool *nulls);
 extern Datum counts_rows_end(CountsRows *rows);
 
@@ -164,10 +167,10 @@ extern int64 counts_scale_change(HistoryCounts *state, int scale);
 extern void counts_overflow(void);
 
 /*
- * The cell at that place, made when there is none.  Good until the next call.
+ * The cell at that place, or NULL when there is none.
  */
 static inline CountsCell *
-counts_cell(HistoryCounts *state, int64 row, int64 col)
+counts_find(const HistoryCounts *state, int64 row, int64 col)
 {
 	uint64		hash = ((uint64) row * UINT64CONST(0x9e3779b97f4a7c15) + (uint64) col) *
 		UINT64CONST(0xd6e8feb86659fd93);
@@ -180,9 +183,20 @@ counts_cell(HistoryCounts *state, int64 row, int64 col)
 		if (cell->row == row && cell->col == col)
 			return cell;
 		if (cell->row == PG_INT64_MIN)
-			return counts_cell_grow(state, row, col);
+			return NULL;
 		slot = (slot + 1) & (state->nslots - 1);
 	}
+}
+
+/*
+ * The cell at that place, made when there is none.  Good until the next call.
+ */
+static inline CountsCell *
+counts_cell(HistoryCounts *state, int64 row, int64 col)
+{
+	CountsCell *cell = counts_find(state, row, col);
+
+	return likely(cell != NULL) ? cell : counts_cell_grow(state, row, col);
 }
 
 /* What amounts of that scale are to be multiplied with. */
