@@ -73,6 +73,13 @@ CREATE VIEW retention.customer_details AS
 		customer.phone IS NOT NULL AS has_phone,
 		customer.email IS NOT NULL AS has_email,
 		customer.attributes,
+		coalesce(profile.fields, '{}') AS profile,
+		(
+			SELECT file.completeness
+			FROM retention.customer_profiles AS file
+			WHERE file.shop_id = base.shop_id AND file.customer_id = base.customer_id
+		) AS completeness,
+		coalesce(profile.registered_by, customer.attributes ->> 'registered_by') AS registered_by,
 		customer.forgotten_at,
 		ARRAY(
 			SELECT given.tag
@@ -135,6 +142,7 @@ CREATE VIEW retention.customer_details AS
 	FROM retention.customer_base AS base
 	JOIN retention.shop ON shop.shop_id = base.shop_id
 	JOIN retention.customer ON customer.shop_id = base.shop_id AND customer.customer_id = base.customer_id
+	LEFT JOIN retention.customer_profile AS profile ON profile.shop_id = base.shop_id AND profile.customer_id = base.customer_id
 	LEFT JOIN retention.care_contact AS contact ON contact.shop_id = base.shop_id AND contact.customer_id = base.customer_id
 	LEFT JOIN (
 		SELECT
@@ -179,6 +187,9 @@ COMMENT ON COLUMN retention.customer_details.joined_at IS 'When the customer joi
 COMMENT ON COLUMN retention.customer_details.has_phone IS 'Whether a phone number is known';
 COMMENT ON COLUMN retention.customer_details.has_email IS 'Whether an e-mail address is known';
 COMMENT ON COLUMN retention.customer_details.attributes IS 'What else is known (其他资料): attributes ->> ''region''';
+COMMENT ON COLUMN retention.customer_details.profile IS 'What staff noted (软性资料): profile ->> ''habits''';
+COMMENT ON COLUMN retention.customer_details.completeness IS 'Completeness of the profile (完整度), 0 to 1: see customer_profiles; NULL when forgotten';
+COMMENT ON COLUMN retention.customer_details.registered_by IS 'Staff member who registered the customer (建档人)';
 COMMENT ON COLUMN retention.customer_details.forgotten_at IS 'When forget_customer() erased the profile; audiences and rules leave such customers out';
 COMMENT ON COLUMN retention.customer_details.tags IS 'Tags (标签), sorted: ''vip'' = ANY (tags)';
 COMMENT ON COLUMN retention.customer_details.messages_sent IS 'Messages sent to the customer (发送次数)';

@@ -38,6 +38,9 @@ GRANT SELECT ON
 	retention.customer_details,
 	retention.orders,
 	retention.audiences,
+	retention.tags,
+	retention.customer_profiles,
+	retention.staff_profiles,
 	retention.customer_purchases,
 	retention.rfm_segments,
 	retention.repurchase_monthly,
@@ -151,7 +154,16 @@ TO retention_reader, retention_operator;
 GRANT EXECUTE ON FUNCTION
 	retention.check_condition(text, boolean, text),
 	retention.define_audience(text, text, text, text),
-	retention.drop_audience(text, text)
+	retention.drop_audience(text, text),
+	retention.define_tag_rule(text, text, text, text),
+	retention.drop_tag_rule(text, text),
+	retention.run_tag_rules(timestamptz),
+	retention.tag_customer(text, text, text, text),
+	retention.tag_customer(anynonarray, text, text, text),
+	retention.untag_customer(text, text, text),
+	retention.untag_customer(anynonarray, text, text),
+	retention.set_profile(text, jsonb, text, text),
+	retention.set_profile(anynonarray, jsonb, text, text)
 TO retention_operator;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON retention.care_cap TO retention_operator;
