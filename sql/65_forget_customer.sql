@@ -62,8 +62,14 @@ BEGIN
 	WHERE c.shop_id = the_shop AND c.customer_id = forget_customer.customer AND c.note IS NOT NULL;
 
 	UPDATE retention.feedback f
-	SET content = NULL
-	WHERE f.shop_id = the_shop AND f.customer_id = forget_customer.customer AND f.content IS NOT NULL;
+	SET content = NULL,
+		outcome = NULL
+	WHERE f.shop_id = the_shop
+		AND f.customer_id = forget_customer.customer
+		AND (f.content IS NOT NULL OR f.outcome IS NOT NULL);
+	UPDATE retention.feedback_step f
+	SET note = NULL
+	WHERE f.shop_id = the_shop AND f.customer_id = forget_customer.customer AND f.note IS NOT NULL;
 
 	-- What was noted and thought of them; who noted it is no fact of theirs.
 	DELETE FROM retention.customer_tag t

@@ -138,7 +138,15 @@ CREATE VIEW retention.customer_details AS
 				AND review.score IS NOT NULL
 			ORDER BY review.happened_at DESC, review.reference
 			LIMIT 1
-		) AS last_review_score
+		) AS last_review_score,
+		(
+			SELECT count(*)
+			FROM retention.feedback AS complaint
+			WHERE complaint.shop_id = base.shop_id
+				AND complaint.customer_id = base.customer_id
+				AND complaint.kind = 'complaint'
+				AND complaint.state IN ('open', 'answered')
+		) AS open_complaints
 	FROM retention.customer_base AS base
 	JOIN retention.shop ON shop.shop_id = base.shop_id
 	JOIN retention.customer ON customer.shop_id = base.shop_id AND customer.customer_id = base.customer_id
@@ -198,6 +206,7 @@ COMMENT ON COLUMN retention.customer_details.last_message_at IS 'When the last m
 COMMENT ON COLUMN retention.customer_details.low_response IS 'Whether the customer answered none of the last shop.suppress_unanswered marketing messages and bought nothing since (低响应); false where that setting is NULL';
 COMMENT ON COLUMN retention.customer_details.bad_reviewer IS 'Whether the customer left a review with a score below 3 within shop.suppress_review_days (差评客户); false where that setting is NULL';
 COMMENT ON COLUMN retention.customer_details.last_review_score IS 'Score of the customer''s last review (最近评分); NULL without any';
+COMMENT ON COLUMN retention.customer_details.open_complaints IS 'Complaints of the customer that are not solved (未解决投诉)';
 
 -- ---------------------------------------------------------------------------
 -- buyers_of: the buyers of a product, for conditions

@@ -41,6 +41,8 @@ GRANT SELECT ON
 	retention.tags,
 	retention.customer_profiles,
 	retention.staff_profiles,
+	retention.feedback_overdue,
+	retention.feedback_effect,
 	retention.customer_purchases,
 	retention.rfm_segments,
 	retention.repurchase_monthly,
@@ -98,6 +100,12 @@ TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
 	retention.record_feedback(text, text, text, numeric, text, text, timestamptz, text),
+	retention.open_feedback(text, text, text, text, text, text, timestamptz, text, timestamptz, text),
+	retention.open_feedback(anynonarray, text, text, text, text, text, timestamptz, text, timestamptz, text),
+	retention.assign_feedback(text, text, timestamptz, text),
+	retention.answer_feedback(text, text, text, timestamptz, text),
+	retention.solve_feedback(text, text, text, timestamptz, text),
+	retention.reopen_feedback(text, text, text, timestamptz, text),
 	retention.forget_customer(text, text),
 	retention.forget_customer(anynonarray, text)
 TO retention_operator;
@@ -194,7 +202,8 @@ TO retention_operator;
 
 -- The operator's settings, and what is run by the day or to mend.
 GRANT SELECT, INSERT, UPDATE ON retention.shop TO retention_operator;
-GRANT SELECT, INSERT, UPDATE, DELETE ON retention.tier, retention.festival TO retention_operator;
+GRANT SELECT ON retention.feedback_cases, retention.feedback_step TO retention_operator;
+GRANT SELECT, INSERT, UPDATE, DELETE ON retention.tier, retention.festival, retention.feedback_route TO retention_operator;
 GRANT INSERT, UPDATE, DELETE ON retention.care_rules, retention.care_templates TO retention_operator;
 GRANT SELECT ON retention.source, retention.watch, retention.sync_error TO retention_operator;
 GRANT EXECUTE ON PROCEDURE retention.run(timestamptz) TO retention_operator;

@@ -51,7 +51,7 @@ define_condition(FunctionCallInfo fcinfo, const char *kind, OwnQuery *query)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s needs a name and a condition", kind)));
+				 errmsg("the %s needs a name and a condition", kind)));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	condition.text = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	condition.role = condition_writer();

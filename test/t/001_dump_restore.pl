@@ -186,6 +186,9 @@ INSERT INTO retention.customer_tag VALUES (1, '3', '老友', false, '2024-05-01'
 INSERT INTO retention.customer_profile (shop_id, customer_id, fields, registered_by) VALUES (1, '3', '{"habits": "绿茶"}', 'mei');
 SELECT retention.define_tag_rule('big', 'spent > 1000', shop => 'Tea House');
 SELECT retention.define_audience('spenders', $$spent > 100 AND '老友' = ANY (tags)$$, '大客户', 'Tea House');
+INSERT INTO retention.feedback_route VALUES (1, 'Anhui', 'mei');
+SELECT retention.open_feedback('3', '破了', region => 'Anhui', reference => 'k1', shop => 'Tea House');
+SELECT retention.solve_feedback('k1', '换货', shop => 'Tea House');
 INSERT INTO retention.care_call VALUES (1, '7', 'big_order_call', 'order:1:1', 1, 'mei', 'reached', 'happy', '2024-05-01', NULL);
 
 -- An order that could not be synced, a source truncated, one detached.
