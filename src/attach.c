@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "executor/spi.h"
@@ -36,6 +37,7 @@ PG_FUNCTION_INFO_V1(check_expression);
 PG_FUNCTION_INFO_V1(check_facts);
 PG_FUNCTION_INFO_V1(check_source);
 PG_FUNCTION_INFO_V1(check_watch);
+PG_FUNCTION_INFO_V1(value_as_owner);
 
 /* Reading a table of fewer rows for one order is nothing to warn of. */
 #define LARGE_TABLE_ROWS 10000
@@ -346,4 +348,51 @@ check_watch(PG_FUNCTION_ARGS)
 	SPI_finish();
 	own_end(&saved);
 	PG_RETURN_VOID();
+}
+
+/*
+ * value_as_owner(relation, query) -> text: the first value that the query gives
+ * when run read-only as the owner of the relation; NULL when it gives none.
+ */
+Datum
+value_as_owner(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Relation	rel = relation_open(relid, AccessShareLock);
+	bool		read_only = XactReadOnly;
+	char	   *value = NULL;
+	text	   *result = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			user;
+	int			sec_context;
+
+	SPI_connect();
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner,
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	XactReadOnly = true;
+	if (SPI_execute(query, true, 1) != SPI_OK_SELECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("it is not a query"),
+				 errdetail("The text is: %s", query)));
+	if (SPI_processed > 0)
+		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	XactReadOnly = read_only;
+	SetUserIdAndSecContext(user, sec_context);
+
+	if (value != NULL)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		result = cstring_to_text(value);
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	relation_close(rel, AccessShareLock);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
 }
