@@ -156,7 +156,8 @@ TO retention_reader, retention_operator;
 GRANT EXECUTE ON FUNCTION
 	retention.buyers_of(text, timestamptz, timestamptz, text),
 	retention.audience_customers(text, text, timestamptz),
-	retention.audience_count(text, text, timestamptz)
+	retention.audience_count(text, text, timestamptz),
+	retention.similar_customers(text, integer, text, timestamptz)
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
