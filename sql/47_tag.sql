@@ -151,6 +151,45 @@ $$;
 COMMENT ON FUNCTION retention.drop_tag_rule(text, text) IS
 	'Removes the rule of a tag and the tags it gave; those given by hand stay. An error when there is none; shop NULL means the only shop';
 
+-- How many there are is not known when this is planned, and looking each up in
+-- a list of thousands would never end.
+CREATE FUNCTION retention.set_rule_tags(shop_id integer, tag text, customers text[], at timestamptz)
+	RETURNS bigint
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+AS $$
+DECLARE
+	taken bigint;
+	given bigint;
+BEGIN
+	DELETE FROM retention.customer_tag AS t
+	WHERE t.shop_id = set_rule_tags.shop_id
+		AND t.tag = set_rule_tags.tag
+		AND t.by_rule
+		AND NOT EXISTS (
+			SELECT
+			FROM unnest(customers) AS c (customer_id)
+			WHERE c.customer_id = t.customer_id
+		);
+	GET DIAGNOSTICS taken = ROW_COUNT;
+	INSERT INTO retention.customer_tag (shop_id, customer_id, tag, by_rule, given_at)
+	SELECT set_rule_tags.shop_id, c.customer_id, set_rule_tags.tag, true, at
+	FROM unnest(customers) AS c (customer_id)
+	WHERE NOT EXISTS (
+		SELECT
+		FROM retention.customer_tag AS t
+		WHERE t.shop_id = set_rule_tags.shop_id AND t.tag = set_rule_tags.tag AND t.customer_id = c.customer_id
+	)
+	ORDER BY c.customer_id
+	ON CONFLICT DO NOTHING;
+	GET DIAGNOSTICS given = ROW_COUNT;
+	RETURN taken + given;
+END
+$$;
+
+COMMENT ON FUNCTION retention.set_rule_tags(integer, text, text[], timestamptz) IS 'Gives these customers the tag of a rule, and takes it from all others to whom the rule gave it; returns the tags given or taken';
+
 CREATE FUNCTION retention.run_tag_rules(at timestamptz)
 	RETURNS bigint
 	LANGUAGE plpgsql
@@ -161,7 +200,6 @@ DECLARE
 	rule retention.tag_rule;
 	tagged text[];
 	changed bigint := 0;
-	part bigint;
 	failure text;
 BEGIN
 	FOR rule IN
@@ -190,24 +228,7 @@ BEGIN
 		END IF;
 		CONTINUE WHEN failure IS NOT NULL;
 
-		DELETE FROM retention.customer_tag AS t
-		WHERE t.shop_id = rule.shop_id
-			AND t.tag = rule.tag
-			AND t.by_rule
-			AND NOT EXISTS (
-				SELECT
-				FROM unnest(tagged) AS c (customer_id)
-				WHERE c.customer_id = t.customer_id
-			);
-		GET DIAGNOSTICS part = ROW_COUNT;
-		changed := changed + part;
-		INSERT INTO retention.customer_tag (shop_id, customer_id, tag, by_rule, given_at)
-		SELECT rule.shop_id, c.customer_id, rule.tag, true, at
-		FROM unnest(tagged) AS c (customer_id)
-		ORDER BY c.customer_id
-		ON CONFLICT DO NOTHING;
-		GET DIAGNOSTICS part = ROW_COUNT;
-		changed := changed + part;
+		changed := changed + retention.set_rule_tags(rule.shop_id, rule.tag, tagged, at);
 	END LOOP;
 	RETURN changed;
 END

@@ -265,7 +265,7 @@ CREATE FUNCTION retention.customers_where(
 )
 	RETURNS SETOF text
 	AS 'MODULE_PATHNAME', 'customers_where'
-	LANGUAGE C STABLE ROWS 1000;
+	LANGUAGE C STABLE ROWS 100000;
 
 COMMENT ON FUNCTION retention.customers_where(integer, text, text, timestamptz, text[], text) IS
 	'The customers of the shop, or of those named, for whom the condition is true; customers forgotten are never among them. Evaluated as the role (retention_reader for a superuser, and for NULL), read-only; at is the moment taken for now, NULL meaning now. An error when the condition fails or the role is gone, naming both what and the condition. No row for a NULL shop or condition';
