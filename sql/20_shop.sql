@@ -80,6 +80,10 @@ CREATE TABLE retention.shop (
 		CHECK (retention.profile_fields_valid(profile_fields)),
 	complaint_answer_days integer NOT NULL DEFAULT 0 CHECK (complaint_answer_days >= 0),
 	complaint_solve_days integer NOT NULL DEFAULT 3 CHECK (complaint_solve_days >= 0),
+	forecast_model text NOT NULL DEFAULT 'mbgnbd' CHECK (forecast_model IN ('bgnbd', 'mbgnbd')),
+	forecast_days integer NOT NULL DEFAULT 365 CHECK (forecast_days BETWEEN 1 AND 3650),
+	forecast_discount numeric NOT NULL DEFAULT 0.1 CHECK (forecast_discount BETWEEN 0 AND 10),
+	forecast_refit_days integer NOT NULL DEFAULT 7 CHECK (forecast_refit_days > 0),
 	CHECK (points_expiry <> 'months' OR points_expiry_months > 0)
 );
 
@@ -126,6 +130,10 @@ COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the e
 COMMENT ON COLUMN retention.shop.profile_fields IS 'The fields that make a customer''s profile complete, each with its weight; soft facts count four times as much as hard ones by default';
 COMMENT ON COLUMN retention.shop.complaint_answer_days IS 'A complaint is to be answered by the end of the day so many days after it was made: 0 is the same day';
 COMMENT ON COLUMN retention.shop.complaint_solve_days IS 'A complaint is to be solved by the end of the day so many days after it was made';
+COMMENT ON COLUMN retention.shop.forecast_model IS 'Model of the forecast: mbgnbd, or bgnbd, by which nobody leaves after a single purchase';
+COMMENT ON COLUMN retention.shop.forecast_days IS 'How many days ahead expected purchases and customer lifetime value look';
+COMMENT ON COLUMN retention.shop.forecast_discount IS 'By how much a purchase a year from now is worth less: 0.1 is 10 per cent';
+COMMENT ON COLUMN retention.shop.forecast_refit_days IS 'The forecast''s models are fitted again after so many days';
 COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- A bonus that is switched on counts from then on, not for the past.

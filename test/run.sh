@@ -10,6 +10,7 @@
 # PG_CONFIG       the PostgreSQL to test with
 # KEEP=1          keep the private folder when a test failed
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
+. "$ROOT/test/npm_tests.sh"
 
 NAMES=("$@")
 CALLED_FROM=$PWD
@@ -215,24 +216,6 @@ DEMO_SECTIONS=('100%' 'Customer groups' 'RFM segments' 'Tiers' 'Repurchase by mo
 	'Cohorts' 'Points' 'One order' 'partly refunded')
 
 # ---------------------------------------------------------------------------
-# Real shops
-# ---------------------------------------------------------------------------
-
-# live_shop NAME: installs the shop from npm and plays lives through its API;
-# it connects as a role without any right on our tables.
-live_shop() {
-	local folder=$FOLDER/$1
-
-	as_server cp -r "$FOLDER/src/test/$1" "$folder"
-	as_server env HOME="$folder" npm_config_cache="$folder/.npm" npm_config_update_notifier=false \
-		npm --prefix "$folder" install --no-audit --no-fund --ignore-scripts --loglevel=error || return 1
-	"$BINDIR/psql" -X -q -d postgres -v ON_ERROR_STOP=1 -c "CREATE ROLE $1 LOGIN" \
-		-c "CREATE DATABASE $1 OWNER $1" || return 1
-	"$BINDIR/psql" -X -q -d "$1" -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION retention' || return 1
-	as_server env HOME="$folder" FOLDER="$folder" PGDATABASE="$1" SHOP_ROLE="$1" node "$folder/lives.mjs"
-}
-
-# ---------------------------------------------------------------------------
 # The run
 # ---------------------------------------------------------------------------
 
@@ -240,8 +223,8 @@ REGRESS=($(wanted_of $(tests_in test/sql sql)))
 SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
-CHECKS=($(wanted_of build_gcc build_clang))
-DEMOS=($(wanted_of demo_generated demo_cdnow))
+CHECKS=($(wanted_of build_gcc build_clang docs_reference))
+DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
 SHOPS=($(wanted_of vendure))
 if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
@@ -311,6 +294,18 @@ for name in "${REGRESS[@]}"; do
 done
 regress_suite REGRESS "${TESTS[@]}"
 
+# docs/reference.md is what the comments say, and everything has one
+docs_reference() {
+	"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE reference' &&
+		"$BINDIR/psql" -X -q -d reference -c 'CREATE EXTENSION retention' &&
+		"$BINDIR/psql" -X -d reference -f "$FOLDER/src/docs/reference.sql" >"$FOLDER/reference.md" &&
+		diff -u "$FOLDER/src/docs/reference.md" "$FOLDER/reference.md" && return
+	echo "docs/reference.md is not what the comments say: run bash docs/reference.sh"
+	return 1
+}
+
+! wanted docs_reference || timed docs_reference "$FOLDER/docs_reference.log" docs_reference
+
 suite 'isolation' "${SPECS[@]}"
 if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then
 	regress_suite ISOLATION "${SPECS[@]}"
@@ -375,6 +370,15 @@ for name in "${DEMOS[@]}"; do
 				result skipped "$name" "" "$NO_DATA"
 			else
 				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+			fi
+			;;
+		dashboard)
+			if ! have npm || ! have node; then
+				result skipped "$name" "" "no npm to install it with"
+			elif ! have "${CHROMIUM:-chromium}"; then
+				result skipped "$name" "" "no chromium to look at it with"
+			else
+				timed "$name" "$FOLDER/$name.log" dashboard_test
 			fi
 			;;
 	esac
