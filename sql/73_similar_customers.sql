@@ -77,7 +77,7 @@ BEGIN
 			round(ln(1 + buyer.average_value::double precision)::numeric, 9) AS m,
 			round(ln(1 + buyer.interval_days::double precision)::numeric, 9) AS i
 		FROM buyer
-	), centre AS (
+	), centre AS MATERIALIZED (
 		SELECT
 			avg(feature.r) FILTER (WHERE feature.is_seed) AS r,
 			avg(feature.f) FILTER (WHERE feature.is_seed) AS f,
