@@ -12,6 +12,8 @@
  * It can change nothing: the transaction is read-only while it runs, the
  * operation is restricted as that of an index's function is, and it may call
  * only functions that are not volatile and that an administrator installed.
+ * What a query does not show, such as the constraint of a domain inside a row
+ * type, is still run under the first two, as the writer.
  * Its text is parsed alone before it is put into a query, each time, as what
  * is one expression may depend on settings.
  */

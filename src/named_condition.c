@@ -6,8 +6,7 @@
  * written as the owner: a function that ran as its owner could not tell who
  * called it.
  */
-#include "postgres.h"
-
+#include "compat.h"
 #include "condition.h"
 #include "own_query.h"
 #include "shop.h"
