@@ -156,7 +156,7 @@ purchase_history_spent(PG_FUNCTION_ARGS)
 	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
 	history_sum_init(&sum, reader.scale);
 	for (int64 i = 0; i < reader.count; i++)
-		history_sum_add(&sum, (int64) history_read_varint(&reader.values, reader.values_end));
+		history_sum_add(&sum, history_reader_units(&reader));
 	PG_RETURN_NUMERIC(history_sum_result(&sum));
 }
 
@@ -175,34 +175,23 @@ Datum
 purchase_history_last_purchase(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
-	TimestampTz at;
 
 	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
 	if (reader.count == 0)
 		PG_RETURN_NULL();
-	while (history_reader_next(&reader, &at, NULL))
-		;
-	PG_RETURN_TIMESTAMPTZ(reader.at);
+	PG_RETURN_TIMESTAMPTZ(history_reader_last(&reader));
 }
 
-/*
- * The last amount is the last varint: found from the end, it begins after the
- * byte that ends the one before.
- */
 Datum
 purchase_history_last_amount(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
-	const uint8 *p;
 
 	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
 	if (reader.count == 0)
 		PG_RETURN_NULL();
-	p = reader.values_end;
-	while (p > reader.values && (p == reader.values_end || (p[-1] & 0x80)))
-		p--;
-	PG_RETURN_NUMERIC(history_amount((int64) history_read_varint(&p, reader.values_end),
-									 reader.scale));
+	reader.units_bit += (reader.count - 1) * reader.units_width;
+	PG_RETURN_NUMERIC(history_amount(history_reader_units(&reader), reader.scale));
 }
 
 /*
