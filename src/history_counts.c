@@ -377,13 +377,15 @@ counts_parse(const char *data, Size size, MemoryContext context)
 	{
 		int64		row = pq_getmsgint64(&buf);
 		int64		col = pq_getmsgint64(&buf);
+		bool		by_period = question.kind == COUNTS_NEXT_PERIOD || question.kind == COUNTS_REPURCHASE;
+		int64		period = by_period ? col : row;
 		CountsCell *cell;
 		int64		high;
 
 		if ((i & 4095) == 0)
 			CHECK_FOR_INTERRUPTS();
 		if (row == PG_INT64_MIN ||
-			(question.kind <= COUNTS_REPURCHASE && (row < PERIOD_MIN || row > PERIOD_MAX)))
+			(question.kind <= COUNTS_REPURCHASE && (period < PERIOD_MIN || period > PERIOD_MAX)))
 			refuse_external("A counter's place is out of range.");
 		if (i > 0 && (row < last_row || (row == last_row && col <= last_col)))
 			refuse_external("The counters are not in order.");

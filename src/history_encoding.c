@@ -457,10 +457,10 @@ history_corrupted(void)
  * A number of so many bits that a word read at its first byte may not hold it.
  */
 uint64
-history_read_wide_bits(const HistoryReader *reader, uint64 bit, int width)
+history_read_wide_bits(const uint8 *base, const uint8 *last_word, uint64 bit, int width)
 {
-	const uint8 *p = reader->base + bit / 8;
-	const uint8 *end = reader->last_word + sizeof(uint64);
+	const uint8 *p = base + bit / 8;
+	const uint8 *end = last_word + sizeof(uint64);
 	int			skip = bit % 8;
 	uint128		result = 0;
 

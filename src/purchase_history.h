@@ -125,13 +125,27 @@ typedef struct HistoryReader
 
 extern void history_reader_init(HistoryReader *reader, const PurchaseHistory *h);
 
+/*
+ * The same as a value: kept in a variable whose address goes nowhere, its parts
+ * can stay in registers.
+ */
+static inline HistoryReader
+history_read(const PurchaseHistory *h)
+{
+	HistoryReader reader;
+
+	history_reader_init(&reader, h);
+	return reader;
+}
+
 /* Raises the error for a stored value that is no history. */
 extern void history_corrupted(void);
 
 /* Numbers of more bits may begin and end in two words. */
 #define HISTORY_WORD_BITS	57
 
-extern uint64 history_read_wide_bits(const HistoryReader *reader, uint64 bit, int width);
+extern uint64 history_read_wide_bits(const uint8 *base, const uint8 *last_word,
+									 uint64 bit, int width);
 
 static inline uint64
 history_bit_mask(int width)
@@ -152,7 +166,7 @@ history_reader_bits(const HistoryReader *reader, uint64 bit, int width)
 	uint64		word;
 
 	if (unlikely(width > HISTORY_WORD_BITS))
-		return history_read_wide_bits(reader, bit, width);
+		return history_read_wide_bits(reader->base, reader->last_word, bit, width);
 	memcpy(&word, start, sizeof(word));
 #ifdef WORDS_BIGENDIAN
 	word = pg_bswap64(word);

@@ -217,7 +217,7 @@ history_add(FunctionCallInfo fcinfo, CountsReader question)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	if (history_reader_next(&reader, &at, NULL) && at <= call->question.at)
 	{
 		Visits		visits;
