@@ -6,6 +6,8 @@
  */
 #include "history_encoding.h"
 
+#include "numeric_units.h"
+
 #include <ctype.h>
 
 #include "common/int.h"
@@ -82,22 +84,24 @@ const int64 history_power_of_ten[HISTORY_MAX_SCALE + 1] = {
  */
 
 /*
- * Split a numeric into whole units and the least scale that is exact.
- *
- * The digits are taken from numeric_out(): numeric's inside is private, and
- * one conversion to text is quicker than the multiplications, comparisons and
- * casts that its public functions would take.
+ * Split a numeric, which may have a short header, into whole units and the
+ * least scale that is exact.  What cannot be told from its digits at once is
+ * read as text.
  */
 AmountCheck
 history_amount_to_units(Numeric value, int64 *units, int *scale)
 {
-	char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-														   NumericGetDatum(value)));
-	const char *p = text;
+	char	   *text;
+	const char *p;
 	bool		fraction = false;
 	int			zeros = 0;		/* trailing zeros of the fraction */
 	AmountCheck check = AMOUNT_OK;
 
+	if (likely(numeric_to_units(value, units, scale)))
+		return *units < 0 ? AMOUNT_NEGATIVE : AMOUNT_OK;
+
+	value = DatumGetNumeric(NumericGetDatum(value));
+	p = text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value)));
 	*units = 0;
 	*scale = 0;
 
