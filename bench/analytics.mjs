@@ -21,8 +21,7 @@ const N = [1, 3, 7, 30, 90];
 const QUINTILES = ranked => `SELECT r, f, m, count(*) FROM (
 	SELECT 1 + 5 * (rank() OVER (ORDER BY l) - 1) / n AS r, 1 + 5 * (rank() OVER (ORDER BY p) - 1) / n AS f, 1 + 5 * (rank() OVER (ORDER BY s) - 1) / n AS m
 	FROM (${ranked}) AS c) AS q GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
-const RFM_OURS = source => `SELECT (score).recency, (score).frequency, (score).monetary, count(*)
-	FROM (SELECT retention.rfm_score(l, p, s) OVER () AS score FROM (${source}) AS c OFFSET 0) AS q GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
+const RFM_OURS = (call, source) => `SELECT recency, frequency, monetary, customers FROM (SELECT (unnest(${call})).* FROM ${source}) AS r ORDER BY 1, 2, 3`;
 
 const questions = [
 	{
@@ -95,8 +94,9 @@ const questions = [
 	{
 		name: 'RFM scores',
 		plain: QUINTILES('SELECT max(paid_at) AS l, count(*) AS p, sum(amount) AS s, count(*) OVER () AS n FROM orders GROUP BY customer_id'),
-		ours: (source, raw) => RFM_OURS(raw ? 'SELECT max(paid_at) AS l, count(*) AS p, sum(amount) AS s FROM orders GROUP BY customer_id'
-			: `SELECT retention.last_purchase(history) AS l, retention.purchases(history) AS p, retention.spent(history) AS s FROM ${source}`),
+		ours: (source, raw) => raw
+			? RFM_OURS('retention.rfm_matrix(l, p, s)', '(SELECT max(paid_at) AS l, count(*) AS p, sum(amount) AS s FROM orders GROUP BY customer_id) AS c')
+			: RFM_OURS(`retention.rfm_matrix(history, ${AT})`, source),
 		duckdb: QUINTILES('SELECT max(paid_at) AS l, count(*) AS p, sum(amount) AS s, count(*) OVER () AS n FROM orders GROUP BY customer_id').replaceAll(') / n', ') // n'),
 		rollup: QUINTILES('SELECT t[len(t)] AS l, len(t) AS p, list_sum(a) AS s, count(*) OVER () AS n FROM rollup').replaceAll(') / n', ') // n'),
 	},
