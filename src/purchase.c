@@ -43,6 +43,14 @@ static OwnQuery read_orders = {
 	2, {"int4", "text[]"}, true
 };
 
+static OwnQuery read_one = {
+	"SELECT $2, " READ_PURCHASE ","
+	" EXISTS (SELECT FROM retention.sync_error e WHERE e.source_id = $1 AND e.order_id = $2)"
+	" FROM (SELECT) AS k"
+	" LEFT JOIN retention.purchase p ON p.source_id = $1 AND p.order_id = $2",
+	2, {"int4", "text"}, true
+};
+
 static OwnQuery read_of_customer = {
 	"SELECT p.order_id, " READ_PURCHASE
 	" FROM retention.purchase p"
@@ -51,7 +59,7 @@ static OwnQuery read_of_customer = {
 };
 
 static OwnQuery insert_purchases = {
-	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u ON CONFLICT DO NOTHING",
+	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u",
 	1, {"retention.purchase[]"}
 };
 
@@ -257,8 +265,8 @@ purchases_read(int32 source_id, char **order_ids, int norders,
 	int			found = 0;
 
 	args[0] = Int32GetDatum(source_id);
-	args[1] = own_text_array(order_ids, norders);
-	if (own_execute(&read_orders, args, NULL) != (uint64) norders)
+	args[1] = norders == 1 ? CStringGetTextDatum(order_ids[0]) : own_text_array(order_ids, norders);
+	if (own_execute(norders == 1 ? &read_one : &read_orders, args, NULL) != (uint64) norders)
 		elog(ERROR, "unexpected number of orders read");
 
 	for (int i = 0; i < norders; i++)
@@ -343,23 +351,48 @@ purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 }
 
 static void
+refuse_written(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access: an order was recorded by another transaction meanwhile"),
+			 errhint("Try the transaction again.")));
+}
+
+static void
 check_written(uint64 written, int n)
 {
 	if (written != (uint64) n)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access: an order was recorded by another transaction meanwhile"),
-				 errhint("Try the transaction again.")));
+		refuse_written();
 }
 
 /*
  * The key is what two sessions meet at that see one new order with different
- * customers, and so hold no lock in common.
+ * customers, and so hold no lock in common.  The second learns of it by the
+ * duplicate key: ON CONFLICT would look for one before each insert, and write
+ * to the log twice.
  */
 void
 purchases_insert(int32 source_id, Purchase **purchases, int n)
 {
-	check_written(purchases_write(source_id, purchases, n, &insert_purchases), n);
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		check_written(purchases_write(source_id, purchases, n, &insert_purchases), n);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		refuse_written();
+	}
+	PG_END_TRY();
 }
 
 void
