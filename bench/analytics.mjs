@@ -185,6 +185,31 @@ for (const question of questions) {
 		}
 	}
 }
+
+// What one pass over the orders costs, beside the cheapest there is.
+const pair = query => [0, 1].map(workers => postgresql(query, workers, Number(repetitions)).ms);
+const show = (name, ms, base) => console.log(name.padEnd(44), ms.map(m => m.toFixed(0)).join(' / ').padStart(15),
+	ms.map((m, i) => (m / base[i]).toFixed(2)).join(' / ').padStart(15));
+console.log('\nOne pass over the orders, no worker / 1 worker: milliseconds, times as long as count(*), sum(amount)');
+const floor = pair('SELECT count(*), sum(amount) FROM orders');
+show('count(*), sum(amount)', floor, floor);
+show('repurchase_rate(customer_id)', pair('SELECT retention.repurchase_rate(customer_id) FROM orders'), floor);
+
+run('CREATE TABLE totals AS SELECT customer_id, max(paid_at) AS l, count(*) AS p, sum(amount) AS s FROM orders GROUP BY 1; VACUUM ANALYZE totals');
+console.log('\nScores of every customer, from one row a customer, no worker: milliseconds');
+const scored = 'SELECT customer_id, retention.rfm_score(l, p, s) OVER () AS score FROM totals';
+const window = postgresql(`SELECT count(score) FROM (${scored} OFFSET 0) AS q`, 0, Number(repetitions)).ms;
+const ntile = postgresql('SELECT count(r), count(f), count(m) FROM (SELECT ntile(5) OVER (ORDER BY l) AS r, ntile(5) OVER (ORDER BY p) AS f, ntile(5) OVER (ORDER BY s) AS m FROM totals OFFSET 0) AS q',
+	0, Number(repetitions)).ms;
+console.log(`rfm_score() ${window.toFixed(0)}, three ntile(5) ${ntile.toFixed(0)}: ${(ntile / window).toFixed(1)} times as long`);
+const differing = run(`SELECT count(*) FROM (SELECT (score).*, 1 + 5 * (rank() OVER (ORDER BY l) - 1) / n AS r, 1 + 5 * (rank() OVER (ORDER BY p) - 1) / n AS f,
+	1 + 5 * (rank() OVER (ORDER BY s) - 1) / n AS m FROM (SELECT *, count(*) OVER () AS n, retention.rfm_score(l, p, s) OVER () AS score FROM totals) AS t) AS q
+	WHERE (recency, frequency, monetary) IS DISTINCT FROM (r, f, m)`.replaceAll('\n', ' ')).trim();
+if (differing !== '0') {
+	wrong++;
+	console.error(`rfm_score(): ${differing} customers differ from rank()`);
+}
+
 if (wrong > 0) {
 	console.error(`${wrong} answers differ`);
 	process.exit(1);
