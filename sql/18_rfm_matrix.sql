@@ -159,3 +159,110 @@ CREATE AGGREGATE retention.merge(state retention.rfm_totals) (
 
 COMMENT ON AGGREGATE retention.merge(retention.rfm_totals) IS
 	'All customers of several states as one; NULL states are left out, NULL when none is left. A customer in two states counts twice';
+
+-- ---------------------------------------------------------------------------
+-- The same from one row an order
+-- ---------------------------------------------------------------------------
+
+CREATE TYPE retention.rfm_orders;
+
+CREATE FUNCTION retention.rfm_orders_in(cstring)
+	RETURNS retention.rfm_orders
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_orders_in(cstring) IS
+	'Text input of rfm_orders: hexadecimal, checked';
+
+CREATE FUNCTION retention.rfm_orders_out(retention.rfm_orders)
+	RETURNS cstring
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_orders_out(retention.rfm_orders) IS
+	'Text output of rfm_orders: hexadecimal';
+
+CREATE FUNCTION retention.rfm_orders_recv(internal)
+	RETURNS retention.rfm_orders
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_orders_recv(internal) IS
+	'Binary input of rfm_orders, checked';
+
+CREATE FUNCTION retention.rfm_orders_send(retention.rfm_orders)
+	RETURNS bytea
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_orders_send(retention.rfm_orders) IS
+	'Binary output of rfm_orders';
+
+CREATE TYPE retention.rfm_orders (
+	INPUT = retention.rfm_orders_in,
+	OUTPUT = retention.rfm_orders_out,
+	RECEIVE = retention.rfm_orders_recv,
+	SEND = retention.rfm_orders_send,
+	INTERNALLENGTH = VARIABLE,
+	ALIGNMENT = double,
+	STORAGE = extended
+);
+
+COMMENT ON TYPE retention.rfm_orders IS
+	'Customers and what their orders come to: the state of rfm_matrix(customer, paid_at, amount), to be kept and merged';
+
+CREATE FUNCTION retention.rfm_orders_add(state retention.rfm_orders, customer anyelement, paid_at timestamptz, amount numeric)
+	RETURNS retention.rfm_orders
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_orders_add(retention.rfm_orders, anyelement, timestamptz, numeric) IS
+	'Part of the aggregates rfm_matrix() and rfm_collect()';
+
+CREATE FUNCTION retention.rfm_orders_merge(state retention.rfm_orders, other retention.rfm_orders)
+	RETURNS retention.rfm_orders
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_orders_merge(retention.rfm_orders, retention.rfm_orders) IS
+	'Part of the aggregates rfm_matrix(), rfm_collect() and merge()';
+
+CREATE FUNCTION retention.rfm_matrix(state retention.rfm_orders)
+	RETURNS retention.rfm_matrix_row[]
+	AS 'MODULE_PATHNAME', 'rfm_orders_final'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_matrix(retention.rfm_orders) IS
+	'The same of what rfm_collect() collected';
+
+CREATE AGGREGATE retention.rfm_matrix(customer anyelement, paid_at timestamptz, amount numeric) (
+	SFUNC = retention.rfm_orders_add,
+	STYPE = retention.rfm_orders,
+	FINALFUNC = retention.rfm_matrix,
+	FINALFUNC_MODIFY = READ_ONLY,
+	COMBINEFUNC = retention.rfm_orders_merge,
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE retention.rfm_matrix(anyelement, timestamptz, numeric) IS
+	'Customers and what they spent by RFM scores (RFM 得分), one row for each three scores that somebody has, in one pass over orders, one row an order: the customer, when it was paid, for how much. The scores are those of rfm_score() OVER () over each customer''s last order, number of orders and sum. Any customer type with a hash operator class. Orders with a NULL (nobody''s, not paid, no amount) are left out, NULL for an empty group; negative, infinite and NaN amounts are an error. For a past moment add FILTER (WHERE paid_at <= ...)';
+
+CREATE AGGREGATE retention.rfm_collect(customer anyelement, paid_at timestamptz, amount numeric) (
+	SFUNC = retention.rfm_orders_add,
+	STYPE = retention.rfm_orders,
+	COMBINEFUNC = retention.rfm_orders_merge,
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE retention.rfm_collect(anyelement, timestamptz, numeric) IS
+	'What rfm_matrix(customer, paid_at, amount) knows of a group, to be kept and merged with that of other groups: rfm_matrix(merge(state)). NULL for an empty group';
+
+CREATE AGGREGATE retention.merge(state retention.rfm_orders) (
+	SFUNC = retention.rfm_orders_merge,
+	STYPE = retention.rfm_orders,
+	COMBINEFUNC = retention.rfm_orders_merge,
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE retention.merge(retention.rfm_orders) IS
+	'The orders of several states together; a customer may be in several of them. NULL states are left out, NULL when none is left; customers of different types are an error';

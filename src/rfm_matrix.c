@@ -169,9 +169,8 @@ typedef struct MatrixCell
  * One row for each three scores that somebody has.
  */
 Datum
-rfm_matrix_final(PG_FUNCTION_ARGS)
+rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *state)
 {
-	const RfmTotals *state = rfm_totals_read(fcinfo);
 	int64	   *spent = narrow(state->units, state->customers);
 	RankCuts	recency = rank_cuts(state->last, state->customers);
 	RankCuts	frequency = rank_cuts(state->purchases, state->customers);
@@ -214,4 +213,10 @@ rfm_matrix_final(PG_FUNCTION_ARGS)
 		}
 	}
 	PG_RETURN_DATUM(counts_rows_end(&rows));
+}
+
+Datum
+rfm_matrix_final(PG_FUNCTION_ARGS)
+{
+	return rfm_matrix_rows(fcinfo, rfm_totals_read(fcinfo));
 }

@@ -38,4 +38,7 @@ extern const RfmTotals *rfm_totals_read(FunctionCallInfo fcinfo);
 extern void rfm_totals_add(RfmTotals *state, TimestampTz last, int64 purchases,
 						   int128 units, int scale);
 
+/* The rows of rfm_matrix(): the result of a final function. */
+extern Datum rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *totals);
+
 #endif							/* RETENTION_RFM_TOTALS_H */

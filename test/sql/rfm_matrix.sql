@@ -146,6 +146,83 @@ SELECT read(substr(bytes, 1, length(bytes) - 1)) AS cut, read(bytes || '\x00') A
 	(SELECT array_agg(DISTINCT read(substr(bytes, 1, i))) FROM generate_series(1, length(bytes) - 1) AS i) AS prefixes
 FROM (SELECT retention.rfm_totals_send(retention.rfm_collect(history, '2024-04-01')) AS bytes FROM history WHERE kind = 'random' AND n = 6) AS s;
 
+-- ---------------------------------------------------------------------------
+-- From one row an order
+-- ---------------------------------------------------------------------------
+
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+SELECT setseed(0.25);
+CREATE TABLE orders AS
+SELECT n, CASE WHEN n % 50 > 0 THEN floor(3000 * random() ^ 2)::integer END AS customer,
+	CASE WHEN n % 60 > 0 THEN timestamptz '2023-01-01' + floor(random() * 365 * 24) * interval '1 hour' END AS paid_at,
+	CASE WHEN n % 70 > 0 THEN round((random() * 100)::numeric, n % 4) END AS amount
+FROM generate_series(1, 30000) AS n;
+CREATE TABLE one_pass AS
+WITH totals AS (
+	SELECT customer, max(paid_at) AS last, count(*) AS purchases, sum(amount) AS spent
+	FROM orders WHERE customer IS NOT NULL AND paid_at IS NOT NULL AND amount IS NOT NULL GROUP BY customer
+)
+SELECT retention.rfm_matrix(last, purchases, spent) AS cells FROM totals;
+SELECT
+	retention.rfm_matrix(customer, paid_at, amount) = cells AS integer,
+	retention.rfm_matrix(customer::bigint * 4294967296, paid_at, amount) = cells AS bigint,
+	retention.rfm_matrix('customer ' || customer, paid_at, amount) = cells AS text,
+	retention.rfm_matrix(repeat('customer', 30) || customer, paid_at, amount) = cells AS long_text,
+	retention.rfm_matrix(lpad(customer::text, 32, '0')::uuid, paid_at, amount) = cells AS uuid,
+	retention.rfm_matrix(customer::numeric / 7, paid_at, amount) = cells AS numeric
+FROM orders, one_pass GROUP BY cells;
+SELECT (retention.rfm_matrix(retention.merge(part))) = cells AS merged, (retention.rfm_matrix(retention.merge(part::text::retention.rfm_orders))) = cells AS merged_as_text
+FROM (SELECT retention.rfm_collect(customer, paid_at, amount) AS part FROM orders GROUP BY n % 7) AS parts, one_pass GROUP BY cells;
+SELECT (retention.rfm_matrix(retention.merge(part::text::retention.rfm_orders))) = cells AS merged_as_text
+FROM (SELECT retention.rfm_collect('customer ' || customer, paid_at, amount) AS part FROM orders GROUP BY n % 3) AS parts, one_pass GROUP BY cells;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+ALTER TABLE orders SET (parallel_workers = 2);
+EXPLAIN (COSTS OFF) SELECT retention.rfm_matrix(customer, paid_at, amount) FROM orders;
+SELECT (SELECT retention.rfm_matrix(customer, paid_at, amount) FROM orders) = cells AS integer,
+	(SELECT retention.rfm_matrix('customer ' || customer, paid_at, amount) FROM orders) = cells AS text
+FROM one_pass;
+
+-- A finer amount that comes late; the state goes on after each result.
+SELECT n, retention.rfm_matrix(customer, timestamptz '2024-01-01', amount) OVER (ORDER BY n)
+FROM (VALUES (1, 'a', 10), (2, 'b', 10.001), (3, 'a', 0.25), (4, 'c', 100000)) AS v (n, customer, amount);
+
+SELECT retention.rfm_matrix(customer, paid_at, amount) IS NULL AS nothing FROM orders WHERE customer IS NULL;
+SELECT retention.rfm_matrix(1, 'infinity'::timestamptz, 1.0);
+SELECT retention.rfm_matrix(1, '2024-01-01'::timestamptz, -1.0);
+SELECT retention.rfm_matrix(1, '2024-01-01'::timestamptz, 'NaN'::numeric);
+SELECT retention.rfm_matrix(1, '2024-01-01'::timestamptz, amount) FROM (VALUES (9000000000000000000.0), (9000000000000000000.0)) AS v (amount);
+SELECT retention.rfm_matrix(c, '2024-01-01'::timestamptz, 1.0) FROM (VALUES ('(1,1)'::point)) AS v (c);
+SELECT retention.rfm_matrix(retention.merge(s))
+FROM (SELECT retention.rfm_collect(1, '2024-01-01'::timestamptz, 1.0) AS s UNION ALL SELECT retention.rfm_collect('a'::text, '2024-01-01'::timestamptz, 1.0)) AS two;
+SELECT ''::retention.rfm_orders;
+SELECT '02'::retention.rfm_orders;
+CREATE FUNCTION read_orders(bytes bytea) RETURNS text
+	LANGUAGE plpgsql
+	AS $$
+DECLARE
+	s retention.rfm_orders;
+BEGIN
+	s := encode(bytes, 'hex')::retention.rfm_orders;
+	PERFORM retention.rfm_matrix(s), retention.rfm_matrix(retention.merge(v)) FROM unnest(ARRAY[s, s]) AS v;
+	RETURN 'state';
+EXCEPTION WHEN others THEN
+	-- Names of types and collations may be misspelt in many ways.
+	RETURN CASE WHEN SQLSTATE ~ '^XX' THEN SQLERRM ELSE 'error' END;
+END
+$$;
+SELECT read_orders(substr(bytes, 1, length(bytes) - 1)) AS cut, read_orders(bytes || '\x00') AS longer, read_orders(bytes) AS whole,
+	(SELECT array_agg(DISTINCT read_orders(set_byte(bytes, i, b))) FROM generate_series(0, length(bytes) - 1) AS i, unnest('{0,1,5,127,128,255}'::integer[]) AS b) AS one_byte,
+	(SELECT array_agg(DISTINCT read_orders(substr(bytes, 1, i))) FROM generate_series(1, length(bytes) - 1) AS i) AS prefixes
+FROM (
+	SELECT retention.rfm_orders_send(retention.rfm_collect(customer, paid_at, amount)) AS bytes FROM orders WHERE n <= 20
+	UNION ALL
+	SELECT retention.rfm_orders_send(retention.rfm_collect(customer::text, paid_at, amount)) FROM orders WHERE n <= 20
+) AS s;
+
 RESET search_path;
 SET client_min_messages = warning;
 DROP SCHEMA rfm_matrix_test CASCADE;
