@@ -9,10 +9,9 @@
  */
 #include "numeric_units.h"
 
+#include "compat.h"
+
 #include "common/int.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #define BASE			10000
 #define BASE_DIGITS		4		/* decimal digits in one */

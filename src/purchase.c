@@ -4,14 +4,24 @@
  */
 #include "purchase.h"
 
+#include "compat.h"
 #include "own_query.h"
+#include "retention.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 static const char *const purchase_columns[] = {
@@ -254,6 +264,31 @@ purchase_from_tuple(HeapTuple tuple, char *order_id, int first)
 #define READ_PURCHASE_COLUMNS 28
 
 /*
+ * Whether one of our tables has a row of that order, by its primary key.
+ */
+static bool
+table_has_order(const char *table, int32 source_id, Datum order_id)
+{
+	Relation	rel = table_open(retention_relation(table), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		found;
+
+	/* By text as both columns are: with the collation "C". */
+	ScanKeyInit(&keys[0], get_attnum(RelationGetRelid(rel), "source_id"),
+				BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(source_id));
+	ScanKeyInit(&keys[1], get_attnum(RelationGetRelid(rel), "order_id"),
+				BTEqualStrategyNumber, F_TEXTEQ, order_id);
+	scan = systable_beginscan(rel, primary_key_index(rel), true, snapshot, 2, keys);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return found;
+}
+
+/*
  * Read the orders named; purchases[i] is NULL for one that is not recorded.
  * had_error[i] tells whether it stands in sync_error.
  */
@@ -263,6 +298,20 @@ purchases_read(int32 source_id, char **order_ids, int norders,
 {
 	Datum		args[2];
 	int			found = 0;
+
+	/* Most single orders are new, and to see that takes no statement. */
+	if (norders == 1)
+	{
+		Datum		order_id = CStringGetTextDatum(order_ids[0]);
+
+		if (!table_has_order("purchase", source_id, order_id) &&
+			!table_has_order("sync_error", source_id, order_id))
+		{
+			purchases[0] = NULL;
+			had_error[0] = false;
+			return 0;
+		}
+	}
 
 	args[0] = Int32GetDatum(source_id);
 	args[1] = norders == 1 ? CStringGetTextDatum(order_ids[0]) : own_text_array(order_ids, norders);
