@@ -667,8 +667,10 @@ history_from_bytes(const uint8 *data, Size size)
 		bytes = end - p;
 		if (shape.units_width == 0)
 			refuse_binary("Its amounts have no bits.");
-		if (count > bytes * 8 ||
-			(bits = (count - 1) * shape.times_width + count * shape.units_width) > bytes * 8)
+		if (count > bytes * 8)
+			refuse_binary("It ends too early.");
+		bits = (count - 1) * shape.times_width + count * shape.units_width;
+		if (bits > bytes * 8)
 			refuse_binary("It ends too early.");
 		p += (bits + 7) / 8;
 		if (bits % 8 != 0 && p[-1] >> (bits % 8) != 0)
