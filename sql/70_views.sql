@@ -1,4 +1,26 @@
 -- ---------------------------------------------------------------------------
+-- shops: what a reader of the other views needs to know of each shop
+-- ---------------------------------------------------------------------------
+
+CREATE VIEW retention.shops AS
+	SELECT
+		shop.shop_id,
+		shop.name AS shop,
+		shop.time_zone,
+		shop.currency,
+		shop.language,
+		timezone(shop.time_zone, retention.now())::date AS today
+	FROM retention.shop;
+
+COMMENT ON VIEW retention.shops IS 'Shops (店铺), one a row: how to read the money and days of the other views';
+COMMENT ON COLUMN retention.shops.shop_id IS 'The shop';
+COMMENT ON COLUMN retention.shops.shop IS 'Name of the shop (店铺)';
+COMMENT ON COLUMN retention.shops.time_zone IS 'The shop''s own time zone (时区), by which its days are counted';
+COMMENT ON COLUMN retention.shops.currency IS 'Currency of all its amounts (货币)';
+COMMENT ON COLUMN retention.shops.language IS 'Language of its messages (语言): zh or en';
+COMMENT ON COLUMN retention.shops.today IS 'The shop''s day (今天) as of retention.now()';
+
+-- ---------------------------------------------------------------------------
 -- customer_purchases: the kept histories as rows
 -- ---------------------------------------------------------------------------
 
@@ -39,33 +61,34 @@ COMMENT ON COLUMN retention.customer_purchases.first_purchase_at IS 'When this c
 -- customers: one row a customer
 -- ---------------------------------------------------------------------------
 
-CREATE VIEW retention.customers AS
+-- All that can be said of a customer without looking at the others: reading
+-- one of them reads one.
+CREATE VIEW retention.customer_base AS
 	SELECT
-		scored.shop_id,
-		scored.shop,
-		scored.customer_id,
-		scored.name,
-		scored.nickname,
-		scored.first_purchase_at,
-		scored.last_purchase_at,
-		scored.purchases,
-		scored.spent,
-		scored.spent / nullif(scored.purchases, 0) AS average_value,
-		scored.unpaid_orders,
-		scored.recency_days,
-		(scored.score).recency,
-		(scored.score).frequency,
-		(scored.score).monetary,
-		(scored.score).recency::text || (scored.score).frequency::text || (scored.score).monetary::text AS rfm,
-		retention.rfm_segment(scored.score) AS segment,
-		retention.rfm_segment(scored.score, 'cn8') AS segment_cn8,
+		known.shop_id,
+		known.shop,
+		known.customer_id,
+		known.name,
+		known.nickname,
+		known.first_purchase_at,
+		known.last_purchase_at,
+		known.purchases,
+		known.spent,
+		known.spent / nullif(known.purchases, 0) AS average_value,
+		known.unpaid_orders,
+		known.recency_days,
 		CASE
-			WHEN scored.tier_window IS NULL THEN retention.tier_of(scored.spent, scored.purchases, scored.shop)
-			ELSE retention.tier_of(scored.window_spent, scored.window_purchases, scored.shop)
+			WHEN known.tier_window IS NULL THEN retention.tier_of(known.spent, known.purchases, known.shop)
+			ELSE retention.tier_of(known.window_spent, known.window_purchases, known.shop)
 		END AS tier,
-		scored.points,
-		scored.customer_groups[1] AS customer_group,
-		scored.customer_groups
+		known.points,
+		known.customer_groups[1] AS customer_group,
+		known.customer_groups,
+		forecast.p_alive,
+		forecast.expected_purchases,
+		forecast.expected_value,
+		forecast.clv,
+		forecast.next_purchase_expected
 	FROM (
 		SELECT
 			shop.shop_id,
@@ -86,11 +109,6 @@ CREATE VIEW retention.customers AS
 				ELSE coalesce(stats.points_posted - stats.points_held, 0)
 			END AS points,
 			day.today - timezone(shop.time_zone, stats.last_purchase_at)::date AS recency_days,
-			retention.rfm_score(
-				stats.last_purchase_at,
-				nullif(stats.purchases, 0),
-				CASE WHEN stats.purchases > 0 THEN stats.spent END
-			) OVER (PARTITION BY shop.shop_id) AS score,
 			coalesce(retention.bought(stats.history, day.tier_from, NULL), 0) + coalesce(older.purchases, 0) AS window_purchases,
 			coalesce(retention.spent_between(stats.history, day.tier_from, NULL), 0) + coalesce(older.spent, 0) AS window_spent,
 			-- What calls for the next step comes first.
@@ -125,10 +143,76 @@ CREATE VIEW retention.customers AS
 			) AS edge ON edge.shop_id = chunk.shop_id
 			GROUP BY chunk.shop_id, chunk.customer_id
 		) AS older ON older.shop_id = customer.shop_id AND older.customer_id = customer.customer_id
+	) AS known
+	LEFT JOIN retention.customer_forecast AS forecast
+		ON forecast.shop_id = known.shop_id AND forecast.customer_id = known.customer_id;
+
+COMMENT ON VIEW retention.customer_base IS
+	'What view customers says but for the scores, which compare all customers; see there';
+COMMENT ON COLUMN retention.customer_base.shop_id IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.shop IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.customer_id IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.name IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.nickname IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.first_purchase_at IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.last_purchase_at IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.purchases IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.spent IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.average_value IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.unpaid_orders IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.recency_days IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.tier IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.points IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.customer_group IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.customer_groups IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.p_alive IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.expected_purchases IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.expected_value IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.clv IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.next_purchase_expected IS 'See customers';
+
+CREATE VIEW retention.customers AS
+	SELECT
+		scored.shop_id,
+		scored.shop,
+		scored.customer_id,
+		scored.name,
+		scored.nickname,
+		scored.first_purchase_at,
+		scored.last_purchase_at,
+		scored.purchases,
+		scored.spent,
+		scored.average_value,
+		scored.unpaid_orders,
+		scored.recency_days,
+		(scored.score).recency,
+		(scored.score).frequency,
+		(scored.score).monetary,
+		(scored.score).recency::text || (scored.score).frequency::text || (scored.score).monetary::text AS rfm,
+		retention.rfm_segment(scored.score) AS segment,
+		retention.rfm_segment(scored.score, 'cn8') AS segment_cn8,
+		scored.tier,
+		scored.points,
+		scored.customer_group,
+		scored.customer_groups,
+		scored.p_alive,
+		scored.expected_purchases,
+		scored.expected_value,
+		scored.clv,
+		scored.next_purchase_expected
+	FROM (
+		SELECT
+			base.*,
+			retention.rfm_score(
+				base.last_purchase_at,
+				nullif(base.purchases, 0),
+				CASE WHEN base.purchases > 0 THEN base.spent END
+			) OVER (PARTITION BY base.shop_id) AS score
+		FROM retention.customer_base AS base
 	) AS scored;
 
 COMMENT ON VIEW retention.customers IS
-	'Customers (客户), one a row: purchases, RFM, tier, points and groups as of retention.now()';
+	'Customers (客户), one a row: purchases, RFM, tier, points and groups as of retention.now(), and the forecast as of the day of the last run()';
 COMMENT ON COLUMN retention.customers.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.customers.shop IS 'Name of the shop (店铺)';
 COMMENT ON COLUMN retention.customers.customer_id IS 'The shop''s own id for the customer (客户编号)';
@@ -151,6 +235,11 @@ COMMENT ON COLUMN retention.customers.tier IS 'Tier reached (会员等级), over
 COMMENT ON COLUMN retention.customers.points IS 'Points that can be spent now (可用积分), as points_balance(); negative when points of a refunded order were already spent';
 COMMENT ON COLUMN retention.customers.customer_group IS 'The first of customer_groups (客户分组), that is, of the groups the customer is in the one that calls for the next step; NULL when in none';
 COMMENT ON COLUMN retention.customers.customer_groups IS 'All groups the customer is in, in this order: to call back (待回访, an unpaid order), long absent (久未来访, last purchase shop.long_absent_days days ago or more), new (新客户, first purchase less than shop.new_customer_days days ago), loyal (忠实客户, two purchases or more); days by the shop''s calendar; empty when in none';
+COMMENT ON COLUMN retention.customers.p_alive IS 'Probability, 0 to 1, that the customer is still one (活跃概率); this and what follows is the forecast (see the view forecasts): NULL without purchases, and while there are too few customers to fit one';
+COMMENT ON COLUMN retention.customers.expected_purchases IS 'Purchases expected in the next shop.forecast_days days (预计购买次数), the chance of having left included';
+COMMENT ON COLUMN retention.customers.expected_value IS 'What a future purchase is worth (预计客单价), in the shop''s currency, rounded to two decimals';
+COMMENT ON COLUMN retention.customers.clv IS 'Customer lifetime value (客户终身价值): value of the purchases expected in the next shop.forecast_days days, discounted, in the shop''s currency, rounded to two decimals';
+COMMENT ON COLUMN retention.customers.next_purchase_expected IS 'The day by which the customer has bought again as likely as not (预计下次购买日期); NULL when that is never, p_alive being one half or less';
 
 -- ---------------------------------------------------------------------------
 -- customer_groups: the groups that shop tools show

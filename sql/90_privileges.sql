@@ -32,12 +32,18 @@ GRANT SELECT ON
 	retention.care_rules,
 	retention.points_daily,
 	retention.tier_change,
+	retention.shops,
 	retention.customers,
 	retention.customer_groups,
+	retention.customer_base,
+	retention.customer_details,
+	retention.orders,
+	retention.audiences,
 	retention.customer_purchases,
 	retention.rfm_segments,
 	retention.repurchase_monthly,
 	retention.cohort_monthly,
+	retention.forecasts,
 	retention.purchase_histories
 TO retention_reader, retention_operator;
 
@@ -136,6 +142,19 @@ GRANT SELECT ON
 	retention.customer_contacts,
 	retention.staff_followups
 TO retention_reader, retention_operator;
+
+-- What conditions are made of, and audiences.
+GRANT EXECUTE ON FUNCTION
+	retention.buyers_of(text, timestamptz, timestamptz, text),
+	retention.audience_customers(text, text, timestamptz),
+	retention.audience_count(text, text, timestamptz)
+TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.check_condition(text, boolean, text),
+	retention.define_audience(text, text, text, text),
+	retention.drop_audience(text, text)
+TO retention_operator;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON retention.care_cap TO retention_operator;
 

@@ -89,6 +89,7 @@ missing_packages() {
 	have gcc || echo gcc
 	[ -f /usr/include/stdio.h ] || echo libc6-dev
 	have make || echo make
+	[ -f /usr/include/lbfgs.h ] || echo liblbfgs-dev
 }
 
 missing_test_packages() {
@@ -97,6 +98,9 @@ missing_test_packages() {
 	have xz || echo xz-utils
 	# for the worker in examples/
 	echo '#include <curl/curl.h>' | gcc -fsyntax-only -x c - 2>/dev/null || echo libcurl4-openssl-dev
+	PATH=$PATH:/usr/sbin have pgbouncer || echo pgbouncer
+	# for the pages of the dashboard
+	! have npm || have chromium || echo chromium fonts-noto-cjk
 	# postgresql-server-dev brings a clang of its own version
 	[ -n "$(find_clang)" ] || [ -z "$BINDIR" ] || echo clang
 }
@@ -148,7 +152,7 @@ done
 echo 'create_main_cluster = false' >"$setting"
 if [ ! -e "$policy" ]; then
 	made_policy=yes
-	printf '%s\n' '#!/bin/sh' 'case $1 in postgresql*) exit 101 ;; esac' 'exit 0' >"$policy"
+	printf '%s\n' '#!/bin/sh' 'case $1 in postgresql*|pgbouncer*) exit 101 ;; esac' 'exit 0' >"$policy"
 	chmod 755 "$policy"
 fi
 
@@ -281,7 +285,7 @@ copy_source() {
 	as_server mkdir -p "$1"
 	tar -C "$ROOT" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude='./retention--*.sql' --exclude=./results --exclude=./output_iso \
-		--exclude=./tmp_check --exclude=./log --exclude='./regression.*' --exclude=./dist . |
+		--exclude=./tmp_check --exclude=./log --exclude='./regression.*' --exclude=./dist --exclude=node_modules . |
 		as_server tar -C "$1" -xf - || die "cannot copy $ROOT to $1"
 }
 

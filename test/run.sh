@@ -10,6 +10,8 @@
 # PG_CONFIG       the PostgreSQL to test with
 # KEEP=1          keep the private folder when a test failed
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
+. "$ROOT/test/npm_tests.sh"
+. "$ROOT/test/docs_tests.sh"
 
 NAMES=("$@")
 CALLED_FROM=$PWD
@@ -223,8 +225,10 @@ SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
-DEMOS=($(wanted_of demo_generated demo_cdnow))
-if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]})) -eq 0 ]; then
+DOCS=($(wanted_of docs_reference docs_how_to))
+DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
+SHOPS=($(wanted_of node_postgres vendure))
+if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]} + ${#DOCS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
 
@@ -292,6 +296,10 @@ for name in "${REGRESS[@]}"; do
 done
 regress_suite REGRESS "${TESTS[@]}"
 
+for name in "${DOCS[@]}"; do
+	timed "$name" "$FOLDER/$name.log" "$name"
+done
+
 suite 'isolation' "${SPECS[@]}"
 if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then
 	regress_suite ISOLATION "${SPECS[@]}"
@@ -333,6 +341,15 @@ for name in "${CLIENTS[@]}"; do
 		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
 done
 
+suite 'real shops' "${SHOPS[@]}"
+for name in "${SHOPS[@]}"; do
+	if have npm && have node; then
+		timed "$name" "$FOLDER/$name.log" live_shop "$name"
+	else
+		result skipped "$name" "" "no npm to install the shop with"
+	fi
+done
+
 suite 'demo' "${DEMOS[@]}"
 if [ ${#DEMOS[@]} -gt 0 ]; then
 	copy_source "$FOLDER/with a space"
@@ -347,6 +364,15 @@ for name in "${DEMOS[@]}"; do
 				result skipped "$name" "" "$NO_DATA"
 			else
 				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+			fi
+			;;
+		dashboard)
+			if ! have npm || ! have node; then
+				result skipped "$name" "" "no npm to install it with"
+			elif ! have "${CHROMIUM:-chromium}"; then
+				result skipped "$name" "" "no chromium to look at it with"
+			else
+				timed "$name" "$FOLDER/$name.log" dashboard_test
 			fi
 			;;
 	esac
