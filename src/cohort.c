@@ -52,7 +52,7 @@ cohort_transition(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	factor = counts_scale(state, reader.scale);
 	while (history_reader_next(&reader, &at, &units) && at <= call->question.at)
 	{
@@ -164,7 +164,7 @@ new_vs_returning_transition(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	factor = counts_scale(state, reader.scale);
 	if (history_reader_next(&reader, &at, &units) && at <= call->question.at)
 	{

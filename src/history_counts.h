@@ -101,8 +101,11 @@ typedef struct CountsCall
 	CountsQuestion question;
 	CountsArgument arguments[COUNTS_MAX_ARGUMENTS];
 	int			first;			/* the first of them */
+	bool		constant;		/* they are the same for the whole query */
 	bool		varies;			/* not all rows so far had the same question */
 	Calendar   *calendar;		/* NULL when the question has no zone */
+	int32		current;		/* period of the question's moment, if there is
+								 * a calendar */
 	int32	   *numbers;		/* room for one customer's numbers */
 	int64		nnumbers;
 } CountsCall;
@@ -167,14 +170,27 @@ extern int64 counts_scale_change(HistoryCounts *state, int scale);
 extern void counts_overflow(void);
 
 /*
+ * Where to look first for a cell.  Small columns, such as days or periods
+ * since, lie side by side, and rows far from each other, as far as there is
+ * room: so neighbours share cache lines and seldom get in each other's way.
+ */
+static inline uint64
+counts_slot(const HistoryCounts *state, int64 row, int64 col)
+{
+	uint64		hash = (uint64) row * UINT64CONST(0x9e3779b97f4a7c15);
+
+	if (likely((uint64) col <= PG_UINT16_MAX))
+		return ((hash >> state->shift) + (uint64) col) & (state->nslots - 1);
+	return ((hash + (uint64) col) * UINT64CONST(0xd6e8feb86659fd93)) >> state->shift;
+}
+
+/*
  * The cell at that place, or NULL when there is none.
  */
 static inline CountsCell *
 counts_find(const HistoryCounts *state, int64 row, int64 col)
 {
-	uint64		hash = ((uint64) row * UINT64CONST(0x9e3779b97f4a7c15) + (uint64) col) *
-		UINT64CONST(0xd6e8feb86659fd93);
-	uint64		slot = hash >> state->shift;
+	uint64		slot = counts_slot(state, row, col);
 
 	for (;;)
 	{

@@ -205,7 +205,7 @@ counts_rows_begin(CountsRows *rows, FunctionCallInfo fcinfo)
 {
 	rows->type = get_element_type(get_func_rettype(fcinfo->flinfo->fn_oid));
 	if (!OidIsValid(rows->type))
-		elog(ERROR, "function %u does not return an array", fcinfo->flinfo->fn_oid);
+		elog(ERROR, "%s() does not return an array", get_func_name(fcinfo->flinfo->fn_oid));
 	rows->tupdesc = lookup_rowtype_tupdesc_copy(rows->type, -1);
 	rows->array = initArrayResult(rows->type, CurrentMemoryContext, false);
 }
