@@ -73,6 +73,7 @@ CREATE TABLE retention.shop (
 	marketing_cap_days integer DEFAULT 7 CHECK (marketing_cap_days > 0),
 	suppress_unanswered integer DEFAULT 10 CHECK (suppress_unanswered > 0),
 	suppress_review_days integer DEFAULT 180 CHECK (suppress_review_days > 0),
+	suppress_p_alive double precision CHECK (suppress_p_alive > 0 AND suppress_p_alive <= 1),
 	care_max_attempts integer NOT NULL DEFAULT 5 CHECK (care_max_attempts > 0),
 	attribution_days integer NOT NULL DEFAULT 7 CHECK (attribution_days > 0),
 	profile_fields jsonb NOT NULL
@@ -125,6 +126,7 @@ COMMENT ON COLUMN retention.shop.marketing_consent IS 'opt_in: marketing goes on
 COMMENT ON COLUMN retention.shop.marketing_cap_days IS 'A customer gets one marketing message in so many days, whatever the channel; NULL means no such cap. care_cap adds others';
 COMMENT ON COLUMN retention.shop.suppress_unanswered IS 'No marketing to those who answered none of their last so many marketing messages and bought nothing since; NULL means never';
 COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so many days after a bad review; NULL means never';
+COMMENT ON COLUMN retention.shop.suppress_p_alive IS 'No marketing to those who are still customers with a probability below this one, by customer_forecast; who has bought since that was made, or has no forecast, is written to. NULL means never';
 COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
 COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
 COMMENT ON COLUMN retention.shop.profile_fields IS 'The fields that make a customer''s profile complete, each with its weight; soft facts count four times as much as hard ones by default';

@@ -52,11 +52,12 @@ BEGIN
 
 	-- What they were told and what they said on the phone.
 	UPDATE retention.care_message m
-	SET text = NULL,
+	SET subject_line = NULL,
+		text = NULL,
 		last_error = NULL
 	WHERE m.shop_id = the_shop
 		AND m.customer_id = forget_customer.customer
-		AND (m.text IS NOT NULL OR m.last_error IS NOT NULL);
+		AND (m.subject_line IS NOT NULL OR m.text IS NOT NULL OR m.last_error IS NOT NULL);
 	UPDATE retention.care_call c
 	SET note = NULL
 	WHERE c.shop_id = the_shop AND c.customer_id = forget_customer.customer AND c.note IS NOT NULL;

@@ -144,7 +144,7 @@ SELECT retention.attach_orders('gone', order_id => 'id', customer => 'customer',
 -- A shipped rule edited, one switched on, one added.
 UPDATE retention.care_rules SET delay = '45 minutes', enabled = true WHERE shop_id = 1 AND name = 'unpaid_reminder';
 SELECT retention.enable_rule('second_unpaid_reminder', 'Tea House');
-INSERT INTO retention.care_rules (shop_id, name, event, delay, channel) VALUES (1, 'a call', 'unpaid', '2 days', 'call');
+INSERT INTO retention.care_rules (shop_id, name, event, delay, channel, condition) VALUES (1, 'a call', 'unpaid', '2 days', 'call', 'purchase.total > 0');
 });
 
 at_noon('shop', q{
@@ -176,7 +176,7 @@ VALUES (1, '7', 'basket-1', 10, '2024-05-01', '2024-05-02', '2024-05-01', 'relea
 INSERT INTO retention.referral (shop_id, customer_id, referrer_id, source_id, order_id, decided_at)
 VALUES (1, '7', '3', 1, '1', '2024-05-01');
 INSERT INTO retention.tier_review VALUES (1, 'a ladder', '2024-05-01');
-INSERT INTO retention.care_template VALUES (1, 'unpaid_reminder', 'zh', '{{nickname|亲}}，订单还在等您');
+INSERT INTO retention.care_template VALUES (1, 'unpaid_reminder', 'zh', '{{nickname|亲}}，订单还在等您', '{{nickname|亲}}的订单');
 INSERT INTO retention.care_cap VALUES (1, 'marketing', 'sms', '30 days', 2);
 INSERT INTO retention.care_contact VALUES (1, '7', '2024-05-01', 1, 1);
 INSERT INTO retention.festival VALUES (1, 'founding', 'festival', '2024-06-01', '店庆', '店庆快乐');
