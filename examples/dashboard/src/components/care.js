@@ -1,8 +1,9 @@
 import { card, chart, day, page, percent, Plot, table, whole } from './parts.js';
-import { words } from './words.js';
+import { ruleNames, words } from './words.js';
 
 export function care(data, language) {
 	const t = words(language);
+	const ruleName = (rule) => (language === 'zh' ? ruleNames[rule] ?? rule : rule.replaceAll('_', ' '));
 	const outcomes = ['sent', 'skipped', 'failed'];
 	const months = data.months.flatMap((d) => outcomes.map((kind) => ({ month: day(d.month), kind: t(kind), messages: d[kind] })));
 
@@ -17,11 +18,11 @@ export function care(data, language) {
 				marks: [Plot.rectY(months, { x: 'month', y: 'messages', interval: 'month', fill: 'kind', inset: 8, tip: true }), Plot.ruleY([0])],
 			})),
 		card({ title: t('Why messages were not sent') }, table(data.skipped, [
-			{ name: t('reason'), of: (d) => d.explanation ?? d.reason },
+			{ name: t('reason'), of: (d) => (language === 'zh' ? d.explanation_zh : d.explanation) },
 			{ name: t('messages'), of: (d) => whole(d.messages), number: true },
 		])),
 		card({ title: t('What each rule did'), note: t('Responses within the message, sales within the attribution window.'), wide: true }, table(data.rules, [
-			{ name: t('rule'), of: (d) => d.rule },
+			{ name: t('rule'), of: (d) => ruleName(d.rule) },
 			{ name: t('queued'), of: (d) => whole(d.queued), number: true },
 			{ name: t('sent'), of: (d) => whole(d.sent), number: true },
 			{ name: t('skipped'), of: (d) => whole(d.skipped), number: true },
@@ -38,7 +39,7 @@ export function care(data, language) {
 			{ name: t('reached'), of: (d) => percent(d.reach_rate), number: true },
 		])),
 		card({ title: t('Tasks waiting') }, table(data.tasks, [
-			{ name: t('rule'), of: (d) => d.rule },
+			{ name: t('rule'), of: (d) => ruleName(d.rule) },
 			{ name: t('channel'), of: (d) => d.channel },
 			{ name: t('tasks'), of: (d) => whole(d.tasks), number: true },
 		])),

@@ -159,3 +159,35 @@ export function words(language) {
 		return chinese[text];
 	};
 }
+
+// The shipped rules; a shop's own is shown by the name it was given.
+export const ruleNames = {
+	unpaid_reminder: '催付提醒',
+	second_unpaid_reminder: '二次催付',
+	closed_unpaid: '未付款关闭',
+	paid_thanks: '付款感谢',
+	shipped: '发货提醒',
+	shipping_late: '延迟发货',
+	arrived: '到货提醒',
+	confirm_receipt: '提醒确认收货',
+	refunded: '退款通知',
+	big_order_call: '大单回访',
+	review_thanks: '评价感谢',
+	bad_review: '中差评通知',
+	after_purchase_15_days: '购后 15 天关怀',
+	repurchase: '复购提醒',
+	silence_90_days: '90 天未购买',
+	silence_180_days: '180 天未购买',
+	silence_365_days: '一年未购买',
+	spend_milestone: '累计消费达标',
+	tier_reached: '升级祝贺',
+	tier_at_risk: '即将降级',
+	points_expiring: '积分将到期',
+	birthday: '生日祝福',
+	birthday_soon: '生日将至',
+	festival: '节日问候',
+	season_change: '换季关怀',
+	referral_thanks: '推荐感谢',
+	referral_welcome: '受荐欢迎',
+	best_customer_visit: '年度最佳客户拜访',
+};

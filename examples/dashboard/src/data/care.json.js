@@ -14,7 +14,7 @@ await answer({
 		GROUP BY month
 		ORDER BY month`,
 	skipped: `
-		SELECT reason, min(explanation) AS explanation, count(*) AS messages
+		SELECT reason, min(explanation) AS explanation, min(explanation_zh) AS explanation_zh, count(*) AS messages
 		FROM retention.care_skipped
 		GROUP BY reason
 		ORDER BY count(*) DESC, reason`,
