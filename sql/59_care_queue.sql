@@ -167,6 +167,7 @@ BEGIN
 			WHEN 'quiet hours' THEN 'expired in quiet hours'
 			WHEN 'frequency cap' THEN 'expired under a frequency cap'
 			WHEN 'failed, will be tried again' THEN 'expired after a failure'
+			WHEN 'the campaign is paused' THEN 'expired while the campaign was paused'
 			ELSE 'expired'
 		END,
 		held_until = NULL,

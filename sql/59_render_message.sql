@@ -106,6 +106,15 @@ BEGIN
 					AND r.customer_id = message_values.customer_id
 					AND r.kind = 'review'
 					AND subject = format('review:%s:%s', r.feedback_source_id, r.reference)), '{}')
+			WHEN 'campaign' THEN jsonb_build_object('campaign', g.name)
+			WHEN 'offer_code' THEN jsonb_build_object(
+				'offer_code', retention.offer_code_of(message_values.shop_id, g.name, message_values.customer_id))
+			WHEN 'event' THEN jsonb_build_object(
+				'event.at', to_char(g.event_at AT TIME ZONE the_shop.time_zone, CASE the_shop.language
+					WHEN 'zh' THEN 'FMMM"月"FMDD"日" HH24:MI'
+					ELSE 'FMDD Mon HH24:MI'
+				END),
+				'event.place', g.event_place)
 			ELSE '{}'::jsonb
 		END
 		-- A subject names its day: 'festival:mid_autumn_festival:2026-09-25', 'expiry:2026-12-31'.
@@ -130,7 +139,14 @@ BEGIN
 				AND (p.expires_at AT TIME ZONE the_shop.time_zone)::date = d.day
 			WHERE needed = 'points'
 			GROUP BY d.day
-		) AS l ON true;
+		) AS l ON true
+		LEFT JOIN LATERAL (
+			SELECT c.name, c.event_at, c.event_place
+			FROM retention.campaign c
+			WHERE needed IN ('campaign', 'offer_code', 'event')
+				AND c.shop_id = message_values.shop_id
+				AND subject = retention.campaign_subject(c.name)
+		) AS g ON true;
 	END LOOP;
 	RETURN found_values;
 END
@@ -174,17 +190,19 @@ BEGIN
 	-- The shop's language first; a text there is only in the other is better
 	-- than none.
 	RETURN (
-		SELECT t.text
+		SELECT coalesce(p.text, t.text)
 		FROM retention.shop s
 		LEFT JOIN retention.care_rules r ON r.shop_id = s.shop_id AND r.name = rule_template.rule
-		JOIN retention.care_templates t ON t.shop_id = s.shop_id AND t.name = coalesce(r.template, rule_template.rule)
+		LEFT JOIN retention.campaign_step p ON p.shop_id = s.shop_id AND p.rule = rule_template.rule
+		LEFT JOIN retention.care_templates t
+			ON t.shop_id = s.shop_id AND t.name = coalesce(r.template, p.template, rule_template.rule)
 		WHERE s.shop_id = rule_template.shop_id
 		ORDER BY t.language = s.language DESC
 		LIMIT 1);
 END
 $$;
 
-COMMENT ON FUNCTION retention.rule_template(integer, text) IS 'The template that a rule of the shop uses, or the template of that name, in the shop''s language where there is one; NULL when there is none';
+COMMENT ON FUNCTION retention.rule_template(integer, text) IS 'The template that a rule of the shop or a step of a campaign uses, or the template of that name, in the shop''s language where there is one; NULL when there is none';
 
 CREATE FUNCTION retention.render_message(
 	shop_id integer,

@@ -22,13 +22,16 @@
 #define REASON_QUIET_HOURS "quiet hours"
 #define REASON_CAPPED "frequency cap"
 #define REASON_RETRY "failed, will be tried again"
+#define REASON_PAUSED "the campaign is paused"
 
 /* Skipped for good. */
 #define REASON_EXPIRED "expired"
 #define REASON_EXPIRED_QUIET "expired in quiet hours"
 #define REASON_EXPIRED_CAPPED "expired under a frequency cap"
 #define REASON_EXPIRED_RETRY "expired after a failure"
+#define REASON_EXPIRED_PAUSED "expired while the campaign was paused"
 #define REASON_RULE_OFF "the rule was switched off"
+#define REASON_CAMPAIGN_OVER "the campaign has ended"
 #define REASON_ORDER_CHANGED "the order no longer calls for it"
 #define REASON_OPTED_OUT "opted out"
 #define REASON_NO_CONSENT "no consent"
@@ -49,6 +52,7 @@ typedef struct QueueRule
 	bool		counts;			/* towards frequency caps */
 	bool		ignores_caps;
 	bool		ignores_quiet_hours;
+	bool		paused;			/* the campaign whose step it is */
 	bool		template_read;
 	char	   *template;		/* NULL: it has none */
 } QueueRule;
@@ -127,12 +131,17 @@ typedef struct Claim
 	ReturnSetInfo *result;
 } Claim;
 
+/* The shops (0: all) and their settings; then the rules and caps of one. */
+extern QueueShop *queue_load_shops(int32 shop_id, TimestampTz at, int *nshops);
+extern void queue_load_limits(const Claim *claim, QueueShop *shop);
+
 extern TimestampTz queue_add_interval(TimestampTz at, Interval *interval);
 extern void queue_check_not_null(FunctionCallInfo fcinfo, int argument, const char *name);
 
 extern void queue_refuse(Message *message, Verdict verdict, const char *reason);
 extern bool queue_cap_covers(const QueueCap *cap, const Message *message);
 extern bool queue_is_for_customer(const Claim *claim);
+extern bool queue_is_by_people(const char *channel);
 
 /* The messages that nothing speaks against so far. */
 extern int	queue_undecided(Message *messages, int nmessages, Message **chosen);
