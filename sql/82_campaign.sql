@@ -53,7 +53,7 @@ CREATE TABLE retention.campaign_step (
 	purpose text NOT NULL DEFAULT 'marketing' CHECK (purpose IN ('care', 'marketing')),
 	priority integer NOT NULL DEFAULT 20,
 	template text,
-	text text CHECK (retention.care_template_valid(text)),
+	text text CHECK (CASE WHEN text IS NOT NULL THEN retention.care_template_valid(text) END),
 	counts_towards_caps boolean NOT NULL DEFAULT true,
 	ignores_caps boolean NOT NULL DEFAULT false,
 	queued_at timestamptz,
@@ -123,15 +123,8 @@ COMMENT ON FUNCTION retention.holdout_place(text, integer, text) IS
 
 CREATE FUNCTION retention.campaign_arm(campaign text, shop_id integer, customer_id text, holdout numeric)
 	RETURNS text
-	LANGUAGE sql
-	IMMUTABLE
-	STRICT
-	PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-	RETURN CASE
-		WHEN retention.holdout_place(campaign, shop_id, customer_id) < holdout::double precision THEN 'holdout'
-		ELSE 'treated'
-	END;
+	AS 'MODULE_PATHNAME', 'campaign_arm'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION retention.campaign_arm(text, integer, text, numeric) IS
 	'The arm of a customer in a campaign: holdout when holdout_place() is below the holdout share, else treated. A larger share only moves customers from treated to holdout';
@@ -226,7 +219,15 @@ BEGIN
 		RAISE EXCEPTION 'the campaign would end (%) before it starts (%)', create_campaign.ends_at, create_campaign.starts_at
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	PERFORM retention.require_audience(create_campaign.audience, the_shop);
+	IF NOT EXISTS (
+		SELECT
+		FROM retention.audiences a
+		WHERE a.shop_id = the_shop AND create_campaign.audience IN (a.name, a.name_zh)
+	) THEN
+		RAISE EXCEPTION 'audience "%" does not exist', create_campaign.audience
+			USING ERRCODE = 'undefined_object',
+				HINT = 'View retention.audiences lists them; define_audience() makes one.';
+	END IF;
 
 	INSERT INTO retention.campaign (
 		shop_id, name, audience, holdout, starts_at, ends_at, attribution_days,
@@ -251,7 +252,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'campaign "%" exists already', create_campaign.name
 			USING ERRCODE = 'duplicate_object',
-				HINT = 'A draft can be made again after SELECT retention.delete_campaign(...).';
+				HINT = format('A draft can be made anew after SELECT retention.delete_campaign(%L).', create_campaign.name);
 	END IF;
 END
 $$;
@@ -291,6 +292,24 @@ BEGIN
 	IF num_nonnulls(add_campaign_step.template, add_campaign_step.text) <> 1 THEN
 		RAISE EXCEPTION 'a step needs either a template or a text'
 			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF add_campaign_step.channel IS NULL
+		OR add_campaign_step.channel NOT IN ('sms', 'email', 'wechat', 'call', 'post', 'visit')
+	THEN
+		RAISE EXCEPTION 'there is no channel %', coalesce(quote_literal(add_campaign_step.channel), 'NULL')
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Channels of campaigns are sms, email, wechat, call, post and visit.';
+	END IF;
+	IF add_campaign_step.purpose IS NULL OR add_campaign_step.purpose NOT IN ('care', 'marketing') THEN
+		RAISE EXCEPTION 'purpose cannot be %', coalesce(quote_literal(add_campaign_step.purpose), 'NULL')
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'It is ''marketing'', or ''care'' for what advertises nothing.';
+	END IF;
+	IF (add_campaign_step.delay >= interval '0' AND add_campaign_step.validity > interval '0') IS NOT TRUE THEN
+		RAISE EXCEPTION 'a step cannot fall due after % and be valid for %',
+			coalesce(add_campaign_step.delay::text, 'NULL'), coalesce(add_campaign_step.validity::text, 'NULL')
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'The delay counts from the campaign''s start and is not negative; the validity is longer than nothing.';
 	END IF;
 	IF add_campaign_step.template IS NOT NULL
 		AND NOT EXISTS (
@@ -336,7 +355,7 @@ COMMENT ON FUNCTION retention.add_campaign_step(text, text, text, interval, text
 -- Starting, pausing, stopping
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION retention.set_campaign_state(campaign retention.campaign, state text, at timestamptz)
+CREATE FUNCTION retention.set_campaign_state(the_campaign retention.campaign, state text, at timestamptz)
 	RETURNS void
 	LANGUAGE sql
 	SET search_path = pg_catalog, pg_temp
@@ -345,7 +364,7 @@ BEGIN ATOMIC
 	SET state = set_campaign_state.state,
 		changed_at = set_campaign_state.at,
 		stopped_at = CASE WHEN set_campaign_state.state IN ('stopped', 'ended') THEN set_campaign_state.at END
-	WHERE c.shop_id = (set_campaign_state.campaign).shop_id AND c.name = (set_campaign_state.campaign).name;
+	WHERE c.shop_id = (the_campaign).shop_id AND c.name = (the_campaign).name;
 END;
 
 COMMENT ON FUNCTION retention.set_campaign_state(retention.campaign, text, timestamptz) IS 'Puts a campaign into another state';
@@ -474,22 +493,22 @@ $$;
 COMMENT ON FUNCTION retention.pause_campaign(text, text, timestamptz) IS
 	'Pauses a running campaign: nothing of it is queued or handed out until resume_campaign(); what a worker has in hand already is not taken back. A paused one stays as it is, any other is an error. shop NULL means the only shop';
 
-CREATE FUNCTION retention.end_campaign(campaign retention.campaign, state text, reason text, at timestamptz)
+CREATE FUNCTION retention.end_campaign(the_campaign retention.campaign, state text, reason text, at timestamptz)
 	RETURNS void
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM retention.set_campaign_state(campaign, end_campaign.state, at);
+	PERFORM retention.set_campaign_state(the_campaign, end_campaign.state, at);
 	UPDATE retention.care_message m
 	SET state = 'cancelled',
 		reason = end_campaign.reason,
 		held_until = NULL,
 		changed_at = end_campaign.at
 	FROM retention.campaign_step t
-	WHERE t.shop_id = (campaign).shop_id
-		AND t.campaign = (end_campaign.campaign).name
+	WHERE t.shop_id = the_campaign.shop_id
+		AND t.campaign = the_campaign.name
 		AND m.shop_id = t.shop_id
 		AND m.rule = t.rule
 		AND m.state IN ('queued', 'claimed');
@@ -555,22 +574,7 @@ COMMENT ON FUNCTION retention.delete_campaign(text, text) IS
 -- Whom it concerns, and queueing what falls due
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION retention.require_audience(audience text, shop_id integer)
-	RETURNS void
-	LANGUAGE plpgsql
-	STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF audience IS NULL THEN
-		RAISE EXCEPTION 'audience "%" does not exist', audience;
-	END IF;
-END
-$$;
-
-COMMENT ON FUNCTION retention.require_audience(text, integer) IS 'An error when the shop has no audience of that name';
-
-CREATE FUNCTION retention.campaign_customers(campaign retention.campaign, at timestamptz)
+CREATE FUNCTION retention.campaign_customers(the_campaign retention.campaign, at timestamptz)
 	RETURNS TABLE (shop_id integer, customer_id text, arm text)
 	LANGUAGE plpgsql
 	STABLE
@@ -578,32 +582,32 @@ CREATE FUNCTION retention.campaign_customers(campaign retention.campaign, at tim
 AS $$
 #variable_conflict use_column
 BEGIN
-	IF (campaign).state = 'draft' THEN
+	IF the_campaign.state = 'draft' THEN
 		RETURN QUERY
 		SELECT
-			(campaign).shop_id,
+			the_campaign.shop_id,
 			a.customer_id,
-			retention.campaign_arm((campaign).name, (campaign).shop_id, a.customer_id, (campaign).holdout)
+			retention.campaign_arm(the_campaign.name, the_campaign.shop_id, a.customer_id, the_campaign.holdout)
 		FROM (
 			SELECT DISTINCT u.customer_id COLLATE "C" AS customer_id
 			FROM retention.audience_customers(
-				(campaign).audience,
-				(SELECT s.name FROM retention.shop s WHERE s.shop_id = (campaign).shop_id),
+				the_campaign.audience,
+				(SELECT s.name FROM retention.shop s WHERE s.shop_id = the_campaign.shop_id),
 				campaign_customers.at
-			) AS u (customer_id)
+			) AS u
 		) AS a;
 	ELSE
 		RETURN QUERY
 		SELECT m.shop_id, m.customer_id::text, m.arm
 		FROM retention.campaign_member m
-		WHERE m.shop_id = (campaign_customers.campaign).shop_id AND m.campaign = (campaign_customers.campaign).name;
+		WHERE m.shop_id = the_campaign.shop_id AND m.campaign = the_campaign.name;
 	END IF;
 END
 $$;
 
 COMMENT ON FUNCTION retention.campaign_customers(retention.campaign, timestamptz) IS 'The members of a campaign and their arms; of a draft those who would be members if it were started';
 
-CREATE FUNCTION retention.check_campaign(campaign retention.campaign)
+CREATE FUNCTION retention.check_campaign(the_campaign retention.campaign)
 	RETURNS void
 	LANGUAGE plpgsql
 	STABLE
@@ -615,42 +619,42 @@ BEGIN
 	IF NOT EXISTS (
 		SELECT
 		FROM retention.campaign_step t
-		WHERE t.shop_id = (check_campaign.campaign).shop_id AND t.campaign = (check_campaign.campaign).name
+		WHERE t.shop_id = the_campaign.shop_id AND t.campaign = the_campaign.name
 	) THEN
-		RAISE EXCEPTION 'campaign "%" has no steps', (campaign).name
+		RAISE EXCEPTION 'campaign "%" has no steps', the_campaign.name
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-				HINT = format('Add one: SELECT retention.add_campaign_step(%L, text => ...).', (campaign).name);
+				HINT = format('Add one: SELECT retention.add_campaign_step(%L, text => ...).', the_campaign.name);
 	END IF;
 	FOR the_step IN
 		SELECT
 			t.step,
 			t.template,
 			retention.rule_template(t.shop_id, t.rule) AS text,
-			retention.campaign_step_due((campaign).starts_at, t.delay, s.time_zone) AS due_at
+			retention.campaign_step_due(the_campaign.starts_at, t.delay, s.time_zone) AS due_at
 		FROM retention.campaign_step t
 		JOIN retention.shop s ON s.shop_id = t.shop_id
-		WHERE t.shop_id = (check_campaign.campaign).shop_id AND t.campaign = (check_campaign.campaign).name
+		WHERE t.shop_id = the_campaign.shop_id AND t.campaign = the_campaign.name
 		ORDER BY t.step
 	LOOP
 		IF the_step.text IS NULL THEN
 			RAISE EXCEPTION 'template "%" of step % does not exist', the_step.template, the_step.step
 				USING ERRCODE = 'undefined_object';
 		END IF;
-		IF the_step.due_at >= (campaign).ends_at THEN
+		IF the_step.due_at >= the_campaign.ends_at THEN
 			RAISE EXCEPTION 'step % would fall due (%) after the campaign ends (%)',
-				the_step.step, the_step.due_at, (campaign).ends_at
+				the_step.step, the_step.due_at, the_campaign.ends_at
 				USING ERRCODE = 'object_not_in_prerequisite_state';
 		END IF;
 		IF 'offer_code' = ANY (retention.template_placeholders(the_step.text))
 			AND NOT EXISTS (
 				SELECT
 				FROM retention.campaign_offer o
-				WHERE o.shop_id = (check_campaign.campaign).shop_id AND o.campaign = (check_campaign.campaign).name
+				WHERE o.shop_id = the_campaign.shop_id AND o.campaign = the_campaign.name
 			)
 		THEN
-			RAISE EXCEPTION 'step % names {{offer_code}}, and campaign "%" has no offer', the_step.step, (campaign).name
+			RAISE EXCEPTION 'step % names {{offer_code}}, and campaign "%" has no offer', the_step.step, the_campaign.name
 				USING ERRCODE = 'object_not_in_prerequisite_state',
-					HINT = format('Say what is offered: SELECT retention.set_campaign_offer(%L, ...).', (campaign).name);
+					HINT = format('Say what is offered: SELECT retention.set_campaign_offer(%L, ...).', the_campaign.name);
 		END IF;
 	END LOOP;
 END

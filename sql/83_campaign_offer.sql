@@ -84,6 +84,15 @@ DECLARE
 	the_shop integer := retention.shop_id(shop);
 	the_campaign retention.campaign := retention.the_campaign(set_campaign_offer.campaign, the_shop, lock => true);
 BEGIN
+	IF set_campaign_offer.terms IS NULL OR set_campaign_offer.terms !~ '[^[:space:]]' THEN
+		RAISE EXCEPTION 'an offer needs terms'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'They say what its codes are good for, as the checkout understands it.';
+	END IF;
+	IF set_campaign_offer.valid_until <= set_campaign_offer.valid_from THEN
+		RAISE EXCEPTION 'the offer would end (%) before it begins (%)', set_campaign_offer.valid_until, set_campaign_offer.valid_from
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	IF set_campaign_offer.min_tier IS NOT NULL
 		AND NOT EXISTS (
 			SELECT
@@ -126,7 +135,7 @@ $$;
 COMMENT ON FUNCTION retention.set_campaign_offer(text, text, text, timestamptz, timestamptz, text) IS
 	'Says what a campaign offers: each member who is written to gets a code at the start, {{offer_code}} in texts. terms is what it is good for, min_tier the lowest tier that may use it, valid_from and valid_until when. Once more replaces it, also for codes issued already. shop NULL means the only shop';
 
-CREATE FUNCTION retention.issue_offer_codes(campaign retention.campaign, at timestamptz)
+CREATE FUNCTION retention.issue_offer_codes(the_campaign retention.campaign, at timestamptz)
 	RETURNS void
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
@@ -136,7 +145,7 @@ BEGIN
 	IF NOT EXISTS (
 		SELECT
 		FROM retention.campaign_offer o
-		WHERE o.shop_id = (issue_offer_codes.campaign).shop_id AND o.campaign = (issue_offer_codes.campaign).name
+		WHERE o.shop_id = the_campaign.shop_id AND o.campaign = the_campaign.name
 	) THEN
 		RETURN;
 	END IF;
@@ -145,8 +154,8 @@ BEGIN
 		INSERT INTO retention.offer_code (shop_id, campaign, customer_id, code, issued_at)
 		SELECT m.shop_id, m.campaign, m.customer_id, retention.new_offer_code(), issue_offer_codes.at
 		FROM retention.campaign_member m
-		WHERE m.shop_id = (issue_offer_codes.campaign).shop_id
-			AND m.campaign = (issue_offer_codes.campaign).name
+		WHERE m.shop_id = the_campaign.shop_id
+			AND m.campaign = the_campaign.name
 			AND m.arm = 'treated'
 			AND NOT EXISTS (
 				SELECT

@@ -72,7 +72,7 @@ $$;
 COMMENT ON FUNCTION retention.record_attendance(text, text, timestamptz, text) IS
 	'Records that a member came to the event, invited or held out; the first time stands. Somebody who is no member of the campaign is an error; shop NULL means the only shop';
 
-CREATE FUNCTION retention.require_member(campaign retention.campaign, customer text)
+CREATE FUNCTION retention.require_member(the_campaign retention.campaign, customer text)
 	RETURNS void
 	LANGUAGE plpgsql
 	STABLE
@@ -82,11 +82,11 @@ BEGIN
 	IF NOT EXISTS (
 		SELECT
 		FROM retention.campaign_member m
-		WHERE m.shop_id = (require_member.campaign).shop_id
-			AND m.campaign = (require_member.campaign).name
+		WHERE m.shop_id = the_campaign.shop_id
+			AND m.campaign = the_campaign.name
 			AND m.customer_id = customer
 	) THEN
-		RAISE EXCEPTION 'customer "%" is no member of campaign "%"', customer, (campaign).name
+		RAISE EXCEPTION 'customer "%" is no member of campaign "%"', customer, the_campaign.name
 			USING ERRCODE = 'undefined_object',
 				DETAIL = 'Members are the customers of the audience when the campaign was started.';
 	END IF;

@@ -149,7 +149,7 @@ BEGIN
 	) AS d
 	CROSS JOIN LATERAL (
 		SELECT
-			sum(g.customers)::bigint AS customers,
+			coalesce(sum(g.customers), 0)::bigint AS customers,
 			coalesce(sum(g.customers) FILTER (WHERE g.outcome = 'held out'), 0)::bigint AS held_out,
 			coalesce(sum(g.customers) FILTER (WHERE g.outcome = 'send'), 0)::bigint AS send,
 			coalesce(sum(g.customers) FILTER (WHERE g.outcome = 'put off'), 0)::bigint AS put_off,
@@ -172,4 +172,4 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.preview_campaign(text, text, timestamptz) IS
-	'What each step of a campaign would do as things stand: the members (of a draft: who would be members now), how many are held out, how many messages would be sent, put off or skipped and for which reasons ({"no consent": 3}), the SMS parts billed for those sent or put off, and the text as one customer would get it. Nothing is written. An unknown campaign is an error; shop NULL means the only shop';
+	'What each step of a campaign would do as things stand: the members (of a draft: who would be members now), how many are held out, how many messages would be sent, put off or skipped and for which reasons ({"no consent": 3}), the SMS parts billed for those sent, those under a frequency cap included, and the text as one customer would get it. Nothing is written. An unknown campaign is an error; shop NULL means the only shop';

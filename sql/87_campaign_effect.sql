@@ -48,7 +48,7 @@ COMMENT ON COLUMN retention.campaign_credits.sent_at IS 'When the message was se
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION retention.campaign_period(
-	campaign retention.campaign,
+	the_campaign retention.campaign,
 	OUT from_time timestamptz,
 	OUT to_time timestamptz
 )
@@ -58,22 +58,22 @@ CREATE FUNCTION retention.campaign_period(
 AS $$
 BEGIN
 	SELECT
-		(campaign).starts_at,
+		the_campaign.starts_at,
 		coalesce(
-			(campaign).stopped_at,
-			(campaign).ends_at,
-			max(retention.campaign_step_due((campaign).starts_at, t.delay, s.time_zone) + t.validity)
-		) + make_interval(days => coalesce((campaign).attribution_days, s.attribution_days))
+			the_campaign.stopped_at,
+			the_campaign.ends_at,
+			max(retention.campaign_step_due(the_campaign.starts_at, t.delay, s.time_zone) + t.validity)
+		) + make_interval(days => coalesce(the_campaign.attribution_days, s.attribution_days))
 	INTO from_time, to_time
 	FROM retention.shop s
-	LEFT JOIN retention.campaign_step t ON t.shop_id = s.shop_id AND t.campaign = (campaign_period.campaign).name
-	WHERE s.shop_id = (campaign_period.campaign).shop_id
+	LEFT JOIN retention.campaign_step t ON t.shop_id = s.shop_id AND t.campaign = the_campaign.name
+	WHERE s.shop_id = the_campaign.shop_id
 	GROUP BY s.shop_id;
 END
 $$;
 
 COMMENT ON FUNCTION retention.campaign_period(retention.campaign) IS
-	'From when to when (not included) orders are counted for a campaign: from its start until attribution_days after nothing more can be sent; NULLs before the start';
+	'From when to when (not included) orders are counted for a campaign: from its start until attribution_days after nothing more can be sent; NULL where that is not known yet';
 
 CREATE FUNCTION retention.campaign_effect(
 	campaign text,

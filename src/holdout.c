@@ -24,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 
 PG_FUNCTION_INFO_V1(holdout_place);
+PG_FUNCTION_INFO_V1(campaign_arm);
 
 /* As many as a double holds exactly. */
 #define PLACE_BITS 53
@@ -36,9 +37,8 @@ append_utf8(StringInfo message, text *value)
 	appendStringInfoString(message, pg_server_to_any(string, strlen(string), PG_UTF8));
 }
 
-/* holdout_place(campaign, shop_id, customer_id) -> double precision in [0, 1) */
-Datum
-holdout_place(PG_FUNCTION_ARGS)
+static double
+place_of(text *campaign, int32 shop_id, text *customer_id)
 {
 	StringInfoData message;
 	bytea	   *input;
@@ -46,11 +46,11 @@ holdout_place(PG_FUNCTION_ARGS)
 	uint64		bits = 0;
 
 	initStringInfo(&message);
-	append_utf8(&message, PG_GETARG_TEXT_PP(0));
+	append_utf8(&message, campaign);
 	appendStringInfoChar(&message, '\0');
-	appendStringInfo(&message, "%d", PG_GETARG_INT32(1));
+	appendStringInfo(&message, "%d", shop_id);
 	appendStringInfoChar(&message, '\0');
-	append_utf8(&message, PG_GETARG_TEXT_PP(2));
+	append_utf8(&message, customer_id);
 
 	input = (bytea *) palloc(VARHDRSZ + message.len);
 	SET_VARSIZE(input, VARHDRSZ + message.len);
@@ -58,5 +58,22 @@ holdout_place(PG_FUNCTION_ARGS)
 	digest = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(input)));
 	for (int i = 0; i < 8; i++)
 		bits = bits << 8 | (unsigned char) VARDATA_ANY(digest)[i];
-	PG_RETURN_FLOAT8((double) (bits >> (64 - PLACE_BITS)) / (double) (UINT64CONST(1) << PLACE_BITS));
+	return (double) (bits >> (64 - PLACE_BITS)) / (double) (UINT64CONST(1) << PLACE_BITS);
+}
+
+/* holdout_place(campaign, shop_id, customer_id) -> double precision in [0, 1) */
+Datum
+holdout_place(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(place_of(PG_GETARG_TEXT_PP(0), PG_GETARG_INT32(1), PG_GETARG_TEXT_PP(2)));
+}
+
+/* campaign_arm(campaign, shop_id, customer_id, holdout) -> text */
+Datum
+campaign_arm(PG_FUNCTION_ARGS)
+{
+	double		place = place_of(PG_GETARG_TEXT_PP(0), PG_GETARG_INT32(1), PG_GETARG_TEXT_PP(2));
+	double		holdout = DatumGetFloat8(DirectFunctionCall1(numeric_float8, PG_GETARG_DATUM(3)));
+
+	PG_RETURN_TEXT_P(cstring_to_text(place < holdout ? "holdout" : "treated"));
 }
