@@ -366,19 +366,17 @@ BEGIN
 
 	RETURN QUERY
 	WITH spending AS (
-		SELECT m.arm, b.spent
+		SELECT m.arm, sum(p.value) AS spent
 		FROM retention.campaign_member m
-		LEFT JOIN (
-			SELECT p.customer_id, sum(p.value) AS spent
-			FROM retention.purchase p
-			WHERE p.shop_id = the_campaign.shop_id
-				AND p.value IS NOT NULL
-				AND p.paid_at >= from_time
-				AND p.paid_at < to_time
-				AND p.paid_at <= campaign_lift.at
-			GROUP BY p.customer_id
-		) AS b ON b.customer_id = m.customer_id
+		LEFT JOIN retention.purchase p
+			ON p.shop_id = m.shop_id
+			AND p.customer_id = m.customer_id
+			AND p.value IS NOT NULL
+			AND p.paid_at >= from_time
+			AND p.paid_at < to_time
+			AND p.paid_at <= campaign_lift.at
 		WHERE m.shop_id = the_campaign.shop_id AND m.campaign = the_campaign.name
+		GROUP BY m.customer_id, m.arm
 	), arms AS (
 		SELECT
 			count(*) FILTER (WHERE s.arm = 'treated') AS n1,
@@ -425,11 +423,14 @@ BEGIN
 				WHEN c.low <= 0 AND c.high >= 0 AND n.needed < 1e9 THEN greatest(n.needed::bigint - c.n1 - c.n2, 1)
 			END AS more_customers
 		FROM compared c
-		LEFT JOIN LATERAL (
+		CROSS JOIN LATERAL (
 			SELECT retention.customers_needed(
-				c.difference, c.variance1, c.variance2, c.n2::double precision / (c.n1 + c.n2)) AS needed
-			WHERE c.n1 > 0 AND c.n2 > 0
-		) AS n ON true
+				c.difference,
+				c.variance1,
+				c.variance2,
+				CASE WHEN c.n1 > 0 AND c.n2 > 0 THEN c.n2::double precision / (c.n1 + c.n2) END
+			) AS needed
+		) AS n
 	)
 	SELECT
 		j.measure,

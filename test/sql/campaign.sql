@@ -4,8 +4,8 @@
 SET timezone = 'Asia/Shanghai';
 SET retention.clock = '2024-05-01 12:00+08';
 INSERT INTO retention.shop (shop_id, name, time_zone, language, marketing_consent) VALUES (1, 'Tea House', 'Asia/Shanghai', 'en', 'opt_out');
-INSERT INTO retention.customer (shop_id, customer_id, nickname, phone)
-SELECT 1, 'c' || to_char(n, 'FM00'), 'N' || n, CASE WHEN n <> 7 THEN '138' || n END FROM generate_series(1, 20) AS n;
+INSERT INTO retention.customer (shop_id, customer_id, name, nickname, phone)
+SELECT 1, 'c' || to_char(n, 'FM00'), 'Name', 'N' || n, CASE WHEN n <> 7 THEN '138' || n END FROM generate_series(1, 20) AS n;
 SELECT retention.define_audience('everybody', 'true');
 SELECT retention.define_audience('nobody', 'false');
 CREATE VIEW pg_temp.messages AS
