@@ -363,7 +363,10 @@ BEGIN ATOMIC
 	UPDATE retention.campaign c
 	SET state = set_campaign_state.state,
 		changed_at = set_campaign_state.at,
-		stopped_at = CASE WHEN set_campaign_state.state IN ('stopped', 'ended') THEN set_campaign_state.at END
+		-- A late run does not make it longer.
+		stopped_at = CASE
+			WHEN set_campaign_state.state IN ('stopped', 'ended') THEN least(set_campaign_state.at, c.ends_at)
+		END
 	WHERE c.shop_id = (the_campaign).shop_id AND c.name = (the_campaign).name;
 END;
 

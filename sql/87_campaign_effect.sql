@@ -60,8 +60,7 @@ BEGIN
 	SELECT
 		the_campaign.starts_at,
 		coalesce(
-			the_campaign.stopped_at,
-			the_campaign.ends_at,
+			least(the_campaign.stopped_at, the_campaign.ends_at),
 			max(retention.campaign_step_due(the_campaign.starts_at, t.delay, s.time_zone) + t.validity)
 		) + make_interval(days => coalesce(the_campaign.attribution_days, s.attribution_days))
 	INTO from_time, to_time
@@ -272,7 +271,12 @@ DECLARE
 	shown_high numeric := round((high * scale)::numeric, digits);
 	figures text;
 BEGIN
-	IF treated IS NULL OR holdout IS NULL THEN
+	IF treated IS NULL THEN
+		RETURN CASE language
+			WHEN 'zh' THEN '还没有顾客参加。'
+			ELSE 'It has no members to be written to yet.'
+		END;
+	ELSIF holdout IS NULL THEN
 		RETURN CASE language
 			WHEN 'zh' THEN '没有可以比较的对照组。'
 			ELSE 'There is no holdout to compare with.'

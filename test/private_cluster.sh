@@ -89,6 +89,7 @@ missing_packages() {
 	have gcc || echo gcc
 	[ -f /usr/include/stdio.h ] || echo libc6-dev
 	have make || echo make
+	[ -f /usr/include/lbfgs.h ] || echo liblbfgs-dev
 }
 
 missing_test_packages() {
@@ -97,6 +98,8 @@ missing_test_packages() {
 	have xz || echo xz-utils
 	# for the worker in examples/
 	echo '#include <curl/curl.h>' | gcc -fsyntax-only -x c - 2>/dev/null || echo libcurl4-openssl-dev
+	# for the pages of the dashboard
+	! have npm || have chromium || echo chromium fonts-noto-cjk
 	# postgresql-server-dev brings a clang of its own version
 	[ -n "$(find_clang)" ] || [ -z "$BINDIR" ] || echo clang
 }
@@ -281,7 +284,7 @@ copy_source() {
 	as_server mkdir -p "$1"
 	tar -C "$ROOT" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude='./retention--*.sql' --exclude=./results --exclude=./output_iso \
-		--exclude=./tmp_check --exclude=./log --exclude='./regression.*' --exclude=./dist . |
+		--exclude=./tmp_check --exclude=./log --exclude='./regression.*' --exclude=./dist --exclude=node_modules . |
 		as_server tar -C "$1" -xf - || die "cannot copy $ROOT to $1"
 }
 

@@ -10,6 +10,7 @@
 # PG_CONFIG       the PostgreSQL to test with
 # KEEP=1          keep the private folder when a test failed
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
+. "$ROOT/test/npm_tests.sh"
 
 NAMES=("$@")
 CALLED_FROM=$PWD
@@ -223,8 +224,9 @@ SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
-DEMOS=($(wanted_of demo_generated demo_cdnow))
-if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]})) -eq 0 ]; then
+DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
+SHOPS=($(wanted_of vendure))
+if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
 
@@ -333,6 +335,15 @@ for name in "${CLIENTS[@]}"; do
 		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
 done
 
+suite 'real shops' "${SHOPS[@]}"
+for name in "${SHOPS[@]}"; do
+	if have npm && have node; then
+		timed "$name" "$FOLDER/$name.log" live_shop "$name"
+	else
+		result skipped "$name" "" "no npm to install the shop with"
+	fi
+done
+
 suite 'demo' "${DEMOS[@]}"
 if [ ${#DEMOS[@]} -gt 0 ]; then
 	copy_source "$FOLDER/with a space"
@@ -347,6 +358,15 @@ for name in "${DEMOS[@]}"; do
 				result skipped "$name" "" "$NO_DATA"
 			else
 				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+			fi
+			;;
+		dashboard)
+			if ! have npm || ! have node; then
+				result skipped "$name" "" "no npm to install it with"
+			elif ! have "${CHROMIUM:-chromium}"; then
+				result skipped "$name" "" "no chromium to look at it with"
+			else
+				timed "$name" "$FOLDER/$name.log" dashboard_test
 			fi
 			;;
 	esac
