@@ -31,7 +31,7 @@ clean_up() {
 	local status=$?
 
 	trap - EXIT
-	[ -z "${SERVING:-}" ] || kill "$SERVING" 2>/dev/null
+	[ ! -f "${FOLDER:-}/serving.pid" ] || kill "$(cat "$FOLDER/serving.pid")" 2>/dev/null
 	[ -z "${FOLDER:-}" ] || remove_folder "$FOLDER"
 	exit $status
 }
@@ -63,7 +63,7 @@ say 'Installing the dashboard'
 as_server env HOME="$FOLDER" npm_config_cache="$FOLDER/.npm" npm_config_update_notifier=false \
 	npm --prefix "$FOLDER/src/examples/dashboard" install --no-audit --no-fund --loglevel=error >&2 ||
 	die 'npm could not install it'
+# in the background, for a trap waits until the foreground is done
 as_server env HOME="$FOLDER" PGUSER=dashboard PGDATABASE=shop \
-	node "$FOLDER/src/examples/dashboard/serve.mjs" "$PORT" &
-SERVING=$!
-wait $SERVING
+	sh -c 'echo $$ >serving.pid && exec node src/examples/dashboard/serve.mjs "$0"' "$PORT" &
+wait $!

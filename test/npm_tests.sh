@@ -42,5 +42,7 @@ dashboard_test() {
 	wait $served
 	[ $status -eq 0 ] || cat "$output"
 	! ls -d "$FOLDER"/retention-dashboard.* 2>/dev/null || { echo "not removed"; return 1; }
+	url=${url#http://127.0.0.1:}
+	! (exec 3<>"/dev/tcp/127.0.0.1/${url%/}") 2>/dev/null || { echo "still served"; return 1; }
 	return $status
 }
