@@ -141,34 +141,29 @@ CREATE FUNCTION retention.issue_offer_codes(the_campaign retention.campaign, at 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+	missing bigint := (
+		SELECT count(*)
+		FROM retention.campaign_member m
+		JOIN retention.campaign_offer o ON o.shop_id = m.shop_id AND o.campaign = m.campaign
+		WHERE m.shop_id = the_campaign.shop_id AND m.campaign = the_campaign.name AND m.arm = 'treated');
+	issued bigint;
 BEGIN
-	IF NOT EXISTS (
-		SELECT
-		FROM retention.campaign_offer o
-		WHERE o.shop_id = the_campaign.shop_id AND o.campaign = the_campaign.name
-	) THEN
-		RETURN;
-	END IF;
-	-- Should a code be taken, its customer gets another in the next round.
-	LOOP
+	-- Should a code be taken already, its customer gets another in a second round;
+	-- who has one keeps it.
+	WHILE missing > 0 LOOP
 		INSERT INTO retention.offer_code (shop_id, campaign, customer_id, code, issued_at)
 		SELECT m.shop_id, m.campaign, m.customer_id, retention.new_offer_code(), issue_offer_codes.at
 		FROM retention.campaign_member m
-		WHERE m.shop_id = the_campaign.shop_id
-			AND m.campaign = the_campaign.name
-			AND m.arm = 'treated'
-			AND NOT EXISTS (
-				SELECT
-				FROM retention.offer_code o
-				WHERE o.shop_id = m.shop_id AND o.campaign = m.campaign AND o.customer_id = m.customer_id
-			)
+		WHERE m.shop_id = the_campaign.shop_id AND m.campaign = the_campaign.name AND m.arm = 'treated'
 		ON CONFLICT DO NOTHING;
-		EXIT WHEN NOT FOUND;
+		GET DIAGNOSTICS issued = ROW_COUNT;
+		missing := missing - issued;
 	END LOOP;
 END
 $$;
 
-COMMENT ON FUNCTION retention.issue_offer_codes(retention.campaign, timestamptz) IS 'Gives each treated member of a campaign with an offer a code, once';
+COMMENT ON FUNCTION retention.issue_offer_codes(retention.campaign, timestamptz) IS 'Gives each treated member of a campaign that is about to start a code, where it has an offer';
 
 CREATE FUNCTION retention.offer_code_of(shop_id integer, campaign text, customer_id text)
 	RETURNS text

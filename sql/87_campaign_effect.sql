@@ -200,6 +200,7 @@ BEGIN
 		FROM member m
 		JOIN retention.campaign_credits k ON k.shop_id = the_campaign.shop_id AND k.customer_id = m.customer_id
 		WHERE k.campaign = the_campaign.name
+			AND k.paid_at > from_time
 			AND k.paid_at <= campaign_effect.at
 		GROUP BY GROUPING SETS ((k.step), ())
 	)
