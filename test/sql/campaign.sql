@@ -177,6 +177,20 @@ SELECT retention.add_campaign_step('calls', text => 'Invite {{nickname}} to tea'
 SELECT retention.start_campaign('calls');
 SELECT customer_id, rule, text FROM retention.claim_messages('call', worker => 'mei') ORDER BY 1;
 
+-- Two shops may use one name: members, arms, messages and texts are each shop's.
+INSERT INTO retention.shop (shop_id, name, time_zone, language, marketing_consent) VALUES (2, 'Cup Shop', 'UTC', 'en', 'opt_out');
+INSERT INTO retention.customer (shop_id, customer_id, name, phone) SELECT 2, 'c' || to_char(n, 'FM00'), 'Name', '138' FROM generate_series(1, 20) AS n;
+SELECT retention.create_campaign('calls', 'responsive', 0.5);
+SELECT retention.create_campaign('calls', 'responsive', 0.5, shop => 'Cup Shop'), retention.add_campaign_step('calls', text => 'From {{shop}}', shop => 'Cup Shop');
+SELECT retention.start_campaign('calls', 'Cup Shop');
+SELECT shop_name, min(text) AS text, count(*), count(*) FILTER (WHERE retention.campaign_arm('calls', 2, customer_id, 0.5) = 'treated') AS treated
+FROM retention.claim_messages('sms', at => '2024-06-02 20:00+08') GROUP BY 1;
+SELECT retention.stop_campaign('calls', 'Cup Shop');
+SELECT shop_id, name, state FROM retention.campaign WHERE name = 'calls' ORDER BY 1;
+SELECT retention.delete_campaign('calls', 'Cup Shop');
+DELETE FROM retention.care_message WHERE shop_id = 2;
+DELETE FROM retention.shop WHERE shop_id = 2;
+
 -- Messages of a campaign stay as long as it does.
 SELECT retention.purge_messages('2030-01-01', '2030-01-01');
 SELECT DISTINCT rule FROM retention.care_message WHERE rule LIKE '%spring%' ORDER BY 1;
