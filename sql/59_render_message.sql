@@ -106,16 +106,7 @@ BEGIN
 					AND r.customer_id = message_values.customer_id
 					AND r.kind = 'review'
 					AND subject = format('review:%s:%s', r.feedback_source_id, r.reference)), '{}')
-			WHEN 'campaign' THEN jsonb_build_object('campaign', g.name)
-			WHEN 'offer_code' THEN jsonb_build_object(
-				'offer_code', retention.offer_code_of(message_values.shop_id, g.name, message_values.customer_id))
-			WHEN 'event' THEN jsonb_build_object(
-				'event.at', to_char(g.event_at AT TIME ZONE the_shop.time_zone, CASE the_shop.language
-					WHEN 'zh' THEN 'FMMM"月"FMDD"日" HH24:MI'
-					ELSE 'FMDD Mon HH24:MI'
-				END),
-				'event.place', g.event_place)
-			ELSE '{}'::jsonb
+			ELSE retention.campaign_values(the_shop, message_values.customer_id, message_values.subject, needed)
 		END
 		-- A subject names its day: 'festival:mid_autumn_festival:2026-09-25', 'expiry:2026-12-31'.
 		FROM (SELECT) AS one
@@ -139,14 +130,7 @@ BEGIN
 				AND (p.expires_at AT TIME ZONE the_shop.time_zone)::date = d.day
 			WHERE needed = 'points'
 			GROUP BY d.day
-		) AS l ON true
-		LEFT JOIN LATERAL (
-			SELECT c.name, c.event_at, c.event_place
-			FROM retention.campaign c
-			WHERE needed IN ('campaign', 'offer_code', 'event')
-				AND c.shop_id = message_values.shop_id
-				AND subject = retention.campaign_subject(c.name)
-		) AS g ON true;
+		) AS l ON true;
 	END LOOP;
 	RETURN found_values;
 END

@@ -165,25 +165,6 @@ $$;
 
 COMMENT ON FUNCTION retention.issue_offer_codes(retention.campaign, timestamptz) IS 'Gives each treated member of a campaign that is about to start a code, where it has an offer';
 
-CREATE FUNCTION retention.offer_code_of(shop_id integer, campaign text, customer_id text)
-	RETURNS text
-	LANGUAGE plpgsql
-	STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN (
-		SELECT coalesce(o.code, CASE c.state WHEN 'draft' THEN 'XXXXXXXXXXXX' END)
-		FROM retention.campaign c
-		JOIN retention.campaign_offer f ON f.shop_id = c.shop_id AND f.campaign = c.name
-		LEFT JOIN retention.offer_code o
-			ON o.shop_id = c.shop_id AND o.campaign = c.name AND o.customer_id = offer_code_of.customer_id
-		WHERE c.shop_id = offer_code_of.shop_id AND c.name = offer_code_of.campaign);
-END
-$$;
-
-COMMENT ON FUNCTION retention.offer_code_of(integer, text, text) IS 'The code of a customer in a campaign, as its texts show it: a sample while it is a draft; NULL when there is none';
-
 -- ---------------------------------------------------------------------------
 -- Redeeming
 -- ---------------------------------------------------------------------------
