@@ -61,6 +61,10 @@ BEGIN
 		FROM unnest(placeholders) p
 		WHERE split_part(p, '.', 1) NOT IN ('shop', 'nickname', 'name', 'customer', 'purchases', 'spent', 'days'))
 	LOOP
+		IF needed IN ('campaign', 'offer_code', 'event') THEN
+			found_values := found_values || retention.campaign_values(the_shop, customer_id, subject, needed);
+			CONTINUE;
+		END IF;
 		found_values := found_values || CASE needed
 			WHEN 'order' THEN coalesce((
 				SELECT jsonb_build_object('order', coalesce(p.attributes, '{}') || jsonb_build_object(
@@ -106,7 +110,7 @@ BEGIN
 					AND r.customer_id = message_values.customer_id
 					AND r.kind = 'review'
 					AND subject = format('review:%s:%s', r.feedback_source_id, r.reference)), '{}')
-			ELSE retention.campaign_values(the_shop, message_values.customer_id, message_values.subject, needed)
+			ELSE '{}'::jsonb
 		END
 		-- A subject names its day: 'festival:mid_autumn_festival:2026-09-25', 'expiry:2026-12-31'.
 		FROM (SELECT) AS one

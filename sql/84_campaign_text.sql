@@ -17,9 +17,6 @@ AS $$
 DECLARE
 	the_campaign retention.campaign;
 BEGIN
-	IF needed NOT IN ('campaign', 'offer_code', 'event') THEN
-		RETURN '{}';
-	END IF;
 	SELECT c.* INTO the_campaign
 	FROM retention.campaign c
 	WHERE c.shop_id = the_shop.shop_id
@@ -46,4 +43,4 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.campaign_values(retention.shop, text, text, text) IS
-	'The value of a placeholder that only campaigns have (campaign, offer_code, event), for a message to this customer on this subject; nulls where the message is not a campaign''s, {} for any other placeholder';
+	'The value of a placeholder that only campaigns have (campaign, offer_code, event), for a message to this customer on this subject; nulls where the message is not a campaign''s';

@@ -107,6 +107,8 @@ CREATE FUNCTION retention.campaign_effect(
 	SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
+	-- Of so many nodes compiling costs more than running.
+	SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -355,6 +357,8 @@ CREATE FUNCTION retention.campaign_lift(
 	SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
+	-- Of so many nodes compiling costs more than running.
+	SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
