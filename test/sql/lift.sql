@@ -52,10 +52,10 @@ SET client_min_messages = warning;
 SET retention.clock = '2024-06-01 00:00+00';
 INSERT INTO retention.shop (shop_id, name, time_zone, language) VALUES (1, 'Tea House', 'UTC', 'en');
 INSERT INTO retention.campaign (shop_id, name, audience, holdout, starts_at, ends_at, state, stopped_at, created_at, changed_at)
-SELECT 1, 'sim ' || c, 'all', 0.4, '2024-05-01', '2024-05-08', 'ended', '2024-05-08', '2024-05-01', '2024-05-01' FROM generate_series(1, 1000) AS c;
+SELECT 1, 'sim ' || c, 'all', 0.5, '2024-05-01', '2024-05-08', 'ended', '2024-05-08', '2024-05-01', '2024-05-01' FROM generate_series(1, 1000) AS c;
 INSERT INTO retention.campaign_member (shop_id, campaign, customer_id, arm, enrolled_at)
-SELECT 1, 'sim ' || c, c || '-' || n, retention.campaign_arm('sim ' || c, 1, c || '-' || n, 0.4), '2024-05-01'
-FROM generate_series(1, 1000) AS c, generate_series(1, 250) AS n;
+SELECT 1, 'sim ' || c, c || '-' || n, retention.campaign_arm('sim ' || c, 1, c || '-' || n, 0.5), '2024-05-01'
+FROM generate_series(1, 1000) AS c, generate_series(1, 160) AS n;
 -- 12 in 100 buy, 20 of those written to; for 20 to 120, evenly, those written to 10 more.
 INSERT INTO retention.purchase (source_id, order_id, shop_id, customer_id, paid_at, total, paid, refunded, value)
 SELECT 1, m.customer_id, 1, m.customer_id, '2024-05-03', v.value, v.value, 0, v.value
@@ -80,7 +80,7 @@ FROM (
 	SELECT count(*) FILTER (WHERE arm = 'treated' AND bought) AS x1, count(*) FILTER (WHERE arm = 'treated') AS n1,
 		count(*) FILTER (WHERE arm = 'holdout' AND bought) AS x2, count(*) FILTER (WHERE arm = 'holdout') AS n2
 	FROM (
-		SELECT m.campaign, retention.campaign_arm('another', 1, m.customer_id, 0.4) AS arm, p.order_id IS NOT NULL AS bought
+		SELECT m.campaign, retention.campaign_arm('another', 1, m.customer_id, 0.5) AS arm, p.order_id IS NOT NULL AS bought
 		FROM retention.campaign_member m LEFT JOIN retention.purchase p ON p.source_id = 1 AND p.order_id = m.customer_id) AS member
 	GROUP BY campaign) AS a
 CROSS JOIN LATERAL retention.difference_of_shares(a.x1, a.n1, a.x2, a.n2) AS d;
