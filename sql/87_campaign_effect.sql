@@ -460,7 +460,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.campaign_lift(text, text, timestamptz) IS
-	'Whether a campaign worked: what all members of the treated arm did, written to or not (intention to treat), against all held out, from its start to counted_until. Two lines: conversion (the share who bought) and spend (value of purchases a member). low and high are the 95 % interval of the difference, by difference_of_shares() and difference_of_means(); shown is true when it does not contain 0. more_customers is how many more, in the same proportion, would show a difference as large as the one observed in four of five trials (customers_needed()); NULL when it is shown or next to nothing. sentence says it in the shop''s language. NULLs where nobody is held out; an unknown campaign is an error; shop NULL means the only shop';
+	'Whether a campaign worked: what all members of the treated arm did, written to or not (intention to treat), against all held out, from its start to counted_until. Two lines: conversion (the share who bought) and spend (value of purchases a member). low and high are the 95 % interval of the difference, by difference_of_shares() and difference_of_means(); shown is true when it does not contain 0. more_customers is how many more, in the same proportion, would show a difference as large as the one observed in four of five trials (customers_needed()); NULL when it is shown or next to nothing. The interval is for one look, best after counted_until: who looks every day sees chance at work more often than once in twenty. sentence says it in the shop''s language. NULLs where nobody is held out; an unknown campaign is an error; shop NULL means the only shop';
 
 -- ---------------------------------------------------------------------------
 -- campaigns: one row a campaign
@@ -532,7 +532,7 @@ COMMENT ON COLUMN retention.campaigns.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.campaigns.name IS 'The campaign';
 COMMENT ON COLUMN retention.campaigns.state IS 'draft, running, paused, stopped or ended';
 COMMENT ON COLUMN retention.campaigns.audience IS 'Its audience';
-COMMENT ON COLUMN retention.campaigns.starts_at IS 'From when the steps delays count';
+COMMENT ON COLUMN retention.campaigns.starts_at IS 'From when the steps'' delays count';
 COMMENT ON COLUMN retention.campaigns.ends_at IS 'From then on nothing is sent; NULL when it was given no end';
 COMMENT ON COLUMN retention.campaigns.counted_until IS 'Until when orders are counted';
 COMMENT ON COLUMN retention.campaigns.treated_customers IS 'Members in the treated arm';
@@ -557,7 +557,7 @@ COMMENT ON COLUMN retention.campaigns.spend_per_buyer IS 'Sales / buyers';
 COMMENT ON COLUMN retention.campaigns.credited_orders IS 'Orders that campaign_credits gives to the campaign';
 COMMENT ON COLUMN retention.campaigns.credited_sales IS 'What those are worth';
 COMMENT ON COLUMN retention.campaigns.cost IS 'What it cost, as far as that was given';
-COMMENT ON COLUMN retention.campaigns.conclusion IS 'Whether it worked, in plain words in the shops language';
+COMMENT ON COLUMN retention.campaigns.conclusion IS 'Whether it worked, in plain words in the shop''s language';
 
 -- ---------------------------------------------------------------------------
 -- Who may what
