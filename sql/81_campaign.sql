@@ -54,12 +54,14 @@ CREATE TABLE retention.campaign_step (
 	priority integer NOT NULL DEFAULT 20,
 	template text,
 	text text CHECK (CASE WHEN text IS NOT NULL THEN retention.care_template_valid(text) END),
+	subject_line text CHECK (retention.care_subject_line_valid(subject_line)),
 	counts_towards_caps boolean NOT NULL DEFAULT true,
 	ignores_caps boolean NOT NULL DEFAULT false,
 	queued_at timestamptz,
 	PRIMARY KEY (shop_id, campaign, step),
 	UNIQUE (shop_id, rule),
-	CHECK (pg_catalog.num_nonnulls(template, text) = 1)
+	CHECK (pg_catalog.num_nonnulls(template, text) = 1),
+	CHECK (text IS NOT NULL OR subject_line IS NULL)
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.campaign_step', '');
@@ -76,6 +78,7 @@ COMMENT ON COLUMN retention.campaign_step.purpose IS 'care or marketing: decides
 COMMENT ON COLUMN retention.campaign_step.priority IS 'Where several messages wait, the higher goes first';
 COMMENT ON COLUMN retention.campaign_step.template IS 'Name of its template; NULL when it has a text of its own';
 COMMENT ON COLUMN retention.campaign_step.text IS 'Its own text; see care_template.text for the placeholders';
+COMMENT ON COLUMN retention.campaign_step.subject_line IS 'Subject line of an e-mail with a text of its own; NULL: it has none, or the template''s';
 COMMENT ON COLUMN retention.campaign_step.counts_towards_caps IS 'Whether its messages count towards frequency caps';
 COMMENT ON COLUMN retention.campaign_step.ignores_caps IS 'Whether its messages go out whatever the frequency caps say';
 COMMENT ON COLUMN retention.campaign_step.queued_at IS 'When its messages were queued; NULL before';
@@ -264,6 +267,7 @@ CREATE FUNCTION retention.add_campaign_step(
 	campaign text,
 	template text DEFAULT NULL,
 	text text DEFAULT NULL,
+	subject_line text DEFAULT NULL,
 	delay interval DEFAULT '0',
 	channel text DEFAULT 'sms',
 	purpose text DEFAULT 'marketing',
@@ -289,8 +293,12 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				DETAIL = 'Its members are compared by what the campaign as a whole brought: its steps stay as they are.';
 	END IF;
-	IF num_nonnulls(add_campaign_step.template, add_campaign_step.text) <> 1 THEN
+	IF num_nonnulls(add_campaign_step.template, nullif(btrim(add_campaign_step.text), '')) <> 1 THEN
 		RAISE EXCEPTION 'a step needs either a template or a text'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF add_campaign_step.subject_line IS NOT NULL AND add_campaign_step.text IS NULL THEN
+		RAISE EXCEPTION 'a step by template has the subject line of its template'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF add_campaign_step.channel IS NULL
@@ -328,7 +336,7 @@ BEGIN
 	WHERE t.shop_id = the_shop AND t.campaign = the_campaign.name;
 	INSERT INTO retention.campaign_step (
 		shop_id, campaign, step, delay, validity, channel, purpose, priority,
-		template, text, counts_towards_caps, ignores_caps
+		template, text, subject_line, counts_towards_caps, ignores_caps
 	)
 	VALUES (
 		the_shop,
@@ -341,6 +349,7 @@ BEGIN
 		add_campaign_step.priority,
 		add_campaign_step.template,
 		add_campaign_step.text,
+		add_campaign_step.subject_line,
 		add_campaign_step.counts_towards_caps,
 		add_campaign_step.ignores_caps
 	);
@@ -348,5 +357,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION retention.add_campaign_step(text, text, text, interval, text, text, interval, integer, boolean, boolean, text) IS
+COMMENT ON FUNCTION retention.add_campaign_step(text, text, text, text, interval, text, text, interval, integer, boolean, boolean, text) IS
 	'Adds a step to a campaign that has not been started and returns its number: a message by a template, or with a text of its own, so long after the campaign''s start. See the columns of retention.campaign_step; shop NULL means the only shop';

@@ -279,10 +279,12 @@ BEGIN
 		SELECT
 			t.step,
 			t.template,
-			retention.rule_template(t.shop_id, t.rule) AS text,
+			r.text,
+			r.subject_line,
 			retention.campaign_step_due(the_campaign.starts_at, t.delay, s.time_zone) AS due_at
 		FROM retention.campaign_step t
 		JOIN retention.shop s ON s.shop_id = t.shop_id
+		CROSS JOIN LATERAL retention.rule_template(t.shop_id, t.rule) AS r
 		WHERE t.shop_id = the_campaign.shop_id AND t.campaign = the_campaign.name
 		ORDER BY t.step
 	LOOP
@@ -295,7 +297,7 @@ BEGIN
 				the_step.step, the_step.due_at, the_campaign.ends_at
 				USING ERRCODE = 'object_not_in_prerequisite_state';
 		END IF;
-		IF 'offer_code' = ANY (retention.template_placeholders(the_step.text))
+		IF 'offer_code' = ANY (retention.template_placeholders(concat(the_step.text, the_step.subject_line)))
 			AND NOT EXISTS (
 				SELECT
 				FROM retention.campaign_offer o

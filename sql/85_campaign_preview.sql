@@ -9,7 +9,6 @@ CREATE FUNCTION retention.preview_messages(
 	subject text,
 	channel text,
 	purpose text,
-	template text,
 	ignores_caps boolean,
 	at timestamptz,
 	OUT customer_id text,
@@ -21,7 +20,7 @@ CREATE FUNCTION retention.preview_messages(
 	AS 'MODULE_PATHNAME', 'preview_messages'
 	LANGUAGE C VOLATILE STRICT;
 
-COMMENT ON FUNCTION retention.preview_messages(integer, text[], text, text, text, text, text, boolean, timestamptz) IS
+COMMENT ON FUNCTION retention.preview_messages(integer, text[], text, text, text, text, boolean, timestamptz) IS
 	'What claiming such a message to each customer would do at that moment: send, put off or skip, and why; nothing is written';
 
 CREATE FUNCTION retention.preview_campaign_customers(
@@ -79,7 +78,6 @@ BEGIN
 		retention.campaign_subject(the_campaign.name),
 		the_step.channel,
 		the_step.purpose,
-		retention.rule_template(the_campaign.shop_id, the_step.rule),
 		the_step.ignores_caps,
 		due_at
 	) AS p
@@ -110,6 +108,7 @@ CREATE FUNCTION retention.preview_campaign(
 		reasons jsonb,
 		segments bigint,
 		example_customer text,
+		example_subject_line text,
 		example_text text
 	)
 	LANGUAGE plpgsql
@@ -137,11 +136,8 @@ BEGIN
 		coalesce(n.reasons, '{}'),
 		n.segments,
 		n.example,
-		(
-			SELECT r.text
-			FROM retention.render_message(
-				t.shop_id, n.example, t.rule, retention.campaign_subject(t.campaign), NULL, NULL, d.due_at) AS r
-		)
+		CASE t.channel WHEN 'email' THEN x.subject_line END,
+		x.text
 	FROM retention.campaign_step t
 	JOIN retention.shop s ON s.shop_id = t.shop_id
 	CROSS JOIN LATERAL (
@@ -166,6 +162,8 @@ BEGIN
 			GROUP BY p.outcome, p.reason
 		) AS g
 	) AS n
+	CROSS JOIN LATERAL retention.render_message(
+		t.shop_id, n.example, t.rule, retention.campaign_subject(t.campaign), NULL, NULL, d.due_at) AS x
 	WHERE t.shop_id = the_campaign.shop_id AND t.campaign = the_campaign.name
 	ORDER BY t.step;
 END

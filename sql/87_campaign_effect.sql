@@ -580,7 +580,7 @@ TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
 	retention.create_campaign(text, text, numeric, timestamptz, timestamptz, integer, numeric, numeric, timestamptz, text, text),
-	retention.add_campaign_step(text, text, text, interval, text, text, interval, integer, boolean, boolean, text),
+	retention.add_campaign_step(text, text, text, text, interval, text, text, interval, integer, boolean, boolean, text),
 	retention.set_campaign_offer(text, text, text, timestamptz, timestamptz, text),
 	retention.preview_campaign(text, text, timestamptz),
 	retention.preview_campaign_customers(text, integer, text, timestamptz),

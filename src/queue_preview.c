@@ -33,7 +33,7 @@ put_outcome(Claim *claim, Message *message)
 
 /*
  * preview_messages(shop_id, customers, rule, subject, channel, purpose,
- * template, ignores_caps, at) -> customer_id, outcome, reason, segments
+ * ignores_caps, at) -> customer_id, outcome, reason, segments
  */
 Datum
 preview_messages(PG_FUNCTION_ARGS)
@@ -52,15 +52,13 @@ preview_messages(PG_FUNCTION_ARGS)
 	memset(&claim, 0, sizeof(claim));
 	claim.channel = text_to_cstring(PG_GETARG_TEXT_PP(4));
 	claim.by_people = queue_is_by_people(claim.channel);
-	claim.at = PG_GETARG_TIMESTAMPTZ(8);
+	claim.at = PG_GETARG_TIMESTAMPTZ(7);
 
 	memset(&rule, 0, sizeof(rule));
 	rule.name = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	rule.event = "campaign";
 	rule.enabled = true;
-	rule.ignores_caps = PG_GETARG_BOOL(7);
-	rule.template = text_to_cstring(PG_GETARG_TEXT_PP(6));
-	rule.template_read = true;
+	rule.ignores_caps = PG_GETARG_BOOL(6);
 
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT,
 					  &customers, NULL, &nmessages);

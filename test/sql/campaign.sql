@@ -177,6 +177,14 @@ SELECT retention.add_campaign_step('calls', text => 'Invite {{nickname}} to tea'
 SELECT retention.start_campaign('calls');
 SELECT customer_id, rule, text FROM retention.claim_messages('call', worker => 'mei') ORDER BY 1;
 
+-- An e-mail with a subject line.
+UPDATE retention.customer SET email = customer_id || '@example.com' WHERE customer_id IN ('c01', 'c04');
+SELECT retention.create_campaign('mail', 'two', 0), retention.add_campaign_step('mail', text => 'Come to tea', subject_line => 'Tea, {{nickname}}?', channel => 'email', purpose => 'care');
+SELECT retention.add_campaign_step('mail', 'invitation', subject_line => 'Tea?', channel => 'email');
+SELECT example_subject_line, example_text FROM retention.preview_campaign('mail');
+SELECT retention.start_campaign('mail');
+SELECT customer_id, recipient, subject_line, text FROM retention.claim_messages('email') ORDER BY 1;
+
 -- Two shops may use one name: members, arms, messages and texts are each shop's.
 INSERT INTO retention.shop (shop_id, name, time_zone, language, marketing_consent) VALUES (2, 'Cup Shop', 'UTC', 'en', 'opt_out');
 INSERT INTO retention.customer (shop_id, customer_id, name, phone) SELECT 2, 'c' || to_char(n, 'FM00'), 'Name', '138' FROM generate_series(1, 20) AS n;
