@@ -212,7 +212,7 @@ check_plan(SPIPlanPtr plan)
  * ----------
  */
 
-/* Each without values is only checked. */
+/* The parameters of the query that evaluates a condition, and who takes its rows. */
 typedef struct ConditionRun
 {
 	int			nparams;
@@ -223,9 +223,9 @@ typedef struct ConditionRun
 } ConditionRun;
 
 static SPIPlanPtr
-prepare(const char *query, ConditionRun *run)
+prepare(const char *query, int nparams, Oid *types)
 {
-	SPIPlanPtr	plan = SPI_prepare(query, run->nparams, run->types);
+	SPIPlanPtr	plan = SPI_prepare(query, nparams, types);
 
 	if (plan == NULL)
 		elog(ERROR, "could not prepare a condition: %s", SPI_result_code_string(SPI_result));
@@ -240,14 +240,10 @@ prepare(const char *query, ConditionRun *run)
 static void
 try_condition(const Condition *condition)
 {
-	static ConditionRun no_params;
-	SPIPlanPtr	plan;
+	const char *query = psprintf("SELECT FROM retention.customer_details AS customers%s WHERE (%s\n) LIMIT 0",
+								 condition->of_purchase ? PURCHASE_ROW : "", condition->text);
 
-	plan = prepare(psprintf("SELECT FROM retention.customer_details AS customers%s WHERE (%s\n) LIMIT 0",
-							condition->of_purchase ? PURCHASE_ROW : "", condition->text),
-				   &no_params);
-	(void) SPI_execute_plan(plan, NULL, NULL, true, 0);
-	SPI_freeplan(plan);
+	(void) SPI_execute_plan(prepare(query, 0, NULL), NULL, NULL, true, 0);
 }
 
 static void
@@ -276,7 +272,7 @@ run_condition(const Condition *condition, ConditionRun *run)
 	options.params = params;
 	options.read_only = true;
 	options.dest = run->dest;
-	(void) SPI_execute_plan_extended(prepare(query, run), &options);
+	(void) SPI_execute_plan_extended(prepare(query, run->nparams, run->types), &options);
 }
 
 static void
