@@ -159,6 +159,9 @@ typedef struct CountsRows
 } CountsRows;
 
 extern void counts_rows_begin(CountsRows *rows, FunctionCallInfo fcinfo);
+
+/* Refuses a result of so many rows that no array holds them. */
+extern void counts_rows_expect(int64 n);
 extern void counts_rows_add(CountsRows *rows, Datum *values, bool *nulls);
 extern Datum counts_rows_end(CountsRows *rows);
 
@@ -182,10 +185,10 @@ counts_slot(const HistoryCounts *state, int64 row, int64 col)
 }
 
 /*
- * The cell at that place, made when there is none.  Good until the next call.
+ * The cell at that place, or NULL when there is none.
  */
 static inline CountsCell *
-counts_cell(HistoryCounts *state, int64 row, int64 col)
+counts_find(const HistoryCounts *state, int64 row, int64 col)
 {
 	uint64		slot = counts_slot(state, row, col);
 
@@ -196,9 +199,20 @@ counts_cell(HistoryCounts *state, int64 row, int64 col)
 		if (cell->row == row && cell->col == col)
 			return cell;
 		if (cell->row == PG_INT64_MIN)
-			return counts_cell_grow(state, row, col);
+			return NULL;
 		slot = (slot + 1) & (state->nslots - 1);
 	}
+}
+
+/*
+ * The cell at that place, made when there is none.  Good until the next call.
+ */
+static inline CountsCell *
+counts_cell(HistoryCounts *state, int64 row, int64 col)
+{
+	CountsCell *cell = counts_find(state, row, col);
+
+	return likely(cell != NULL) ? cell : counts_cell_grow(state, row, col);
 }
 
 /* What amounts of that scale are to be multiplied with. */

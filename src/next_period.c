@@ -169,9 +169,9 @@ next_period_one_final(PG_FUNCTION_ARGS)
 	Calendar   *calendar = counts_calendar(state);
 	int64		current = calendar_period(calendar, state->question.at);
 	int64		period = calendar_period_of_day(calendar, PG_NARGS() > 1 ? PG_GETARG_DATEADT(1) : state->question.day);
-	CountsCell *cell = counts_cell(state, 0, period);
+	CountsCell *cell = counts_find(state, 0, period);
 
-	if (cell->customers == 0 || period + state->question.number >= current)
+	if (cell == NULL || cell->customers == 0 || period + state->question.number >= current)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(counts_rate(cell->others, cell->customers));
 }
