@@ -172,6 +172,8 @@ GRANT SELECT ON
 	retention.staff_followups
 TO retention_reader, retention_operator;
 
+GRANT EXECUTE ON FUNCTION retention.care_explanation_zh(retention.care_message, retention.shop) TO retention_reader, retention_operator;
+
 -- What conditions are made of, and audiences.
 GRANT EXECUTE ON FUNCTION
 	retention.buyers_of(text, timestamptz, timestamptz, text),
