@@ -170,3 +170,9 @@ GRANT INSERT, UPDATE, DELETE ON retention.care_rules, retention.care_templates T
 GRANT SELECT ON retention.source, retention.watch, retention.sync_error TO retention_operator;
 GRANT EXECUTE ON PROCEDURE retention.run(timestamptz) TO retention_operator;
 GRANT EXECUTE ON FUNCTION retention.resync(text, text, boolean) TO retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.library_version(),
+	retention.library_fits(),
+	retention.health(timestamptz, boolean)
+TO retention_reader, retention_operator;
