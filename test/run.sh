@@ -9,6 +9,7 @@
 #                 the repository); without them the tests named real_* are skipped
 # PG_CONFIG       the PostgreSQL to test with
 # KEEP=1          keep the private folder when a test failed
+# NO_APT=1        install nothing: tests that lack a package are skipped
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
 
 NAMES=("$@")
