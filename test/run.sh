@@ -216,6 +216,24 @@ DEMO_SECTIONS=('100%' 'Customer groups' 'RFM segments' 'Tiers' 'Repurchase by mo
 	'Cohorts' 'Points' 'One order' 'partly refunded')
 
 # ---------------------------------------------------------------------------
+# TAP tests
+# ---------------------------------------------------------------------------
+
+# tap_test NAME: skipped when the test says so of itself
+tap_test() {
+	local output=$FOLDER/$1.tap
+
+	as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" \
+		PATH="$BINDIR:$PATH" TESTDIR="$FOLDER/tap/$1" TESTDATADIR="$FOLDER/tap/$1" \
+		TESTLOGDIR="$FOLDER/tap/$1" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
+		top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
+		PGPORT=65432 RETENTION_STAGE="$STAGE" RETENTION_SETTINGS="$(stage_settings)" \
+		prove --verbose -I "$PGXS_SRC/test/perl" -I test/t "test/t/$1.pl" 2>&1 | tee "$output"
+	[ "${PIPESTATUS[0]}" -eq 0 ] || return 1
+	! grep -q '^Result: NOTESTS' "$output" || { sed -n 's/.*skipped: //p' "$output"; return 77; }
+}
+
+# ---------------------------------------------------------------------------
 # The run
 # ---------------------------------------------------------------------------
 
@@ -311,12 +329,7 @@ for name in "${TAP[@]}"; do
 	else
 		# every test has a folder of its own, for its nodes, ports and logs
 		as_server mkdir -p "$FOLDER/tap/$name"
-		timed "$name" "$FOLDER/$name.log" as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" \
-			PATH="$BINDIR:$PATH" TESTDIR="$FOLDER/tap/$name" TESTDATADIR="$FOLDER/tap/$name" \
-			TESTLOGDIR="$FOLDER/tap/$name" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
-			top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
-			PGPORT=65432 RETENTION_STAGE="$STAGE" RETENTION_SETTINGS="$(stage_settings)" \
-			prove --verbose -I "$PGXS_SRC/test/perl" -I test/t "test/t/$name.pl" ||
+		timed "$name" "$FOLDER/$name.log" tap_test "$name" ||
 			show "$FOLDER/tap/$name/log/regress_log_$name"
 	fi
 done

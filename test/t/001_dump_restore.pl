@@ -4,23 +4,15 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RetentionNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('shop');
-$node->init;
-$node->append_conf('postgresql.conf', "extension_destdir = '$ENV{RETENTION_STAGE}'")
-  if $ENV{RETENTION_STAGE};
-$node->append_conf('postgresql.conf', "timezone = 'UTC'");
-$node->start;
-
-if (!$ENV{RETENTION_STAGE}
-	&& $node->safe_psql('postgres', q(SELECT count(*) FROM pg_available_extensions WHERE name = 'retention')) eq '0')
-{
-	$node->stop;
-	plan skip_all => 'retention is not installed; RETENTION_STAGE may name the directory it was staged in';
-}
+my $node = retention_node('shop', conf => "timezone = 'UTC'");
 
 # Run SQL at a fixed moment.
 sub at_noon
