@@ -6,7 +6,9 @@ PGFILEDESC = "retention - customer retention inside the shop's own database"
 MODULE_big = retention
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
-FRAGMENTS = $(sort $(wildcard sql/[0-9]*.sql))
+# Adapters need what attaches them, and privileges come last.
+ADAPTERS = $(filter-out adapters/template.sql,$(sort $(wildcard adapters/*.sql)))
+FRAGMENTS = $(sort $(wildcard sql/[0-8]*.sql)) $(ADAPTERS) $(sort $(wildcard sql/9*.sql))
 DATA = $(wildcard sql/retention--*--*.sql)
 DATA_built = retention--$(EXTVERSION).sql
 

@@ -39,33 +39,29 @@ COMMENT ON COLUMN retention.customer_purchases.first_purchase_at IS 'When this c
 -- customers: one row a customer
 -- ---------------------------------------------------------------------------
 
-CREATE VIEW retention.customers AS
+-- All that can be said of a customer without looking at the others: reading
+-- one of them reads one.
+CREATE VIEW retention.customer_base AS
 	SELECT
-		scored.shop_id,
-		scored.shop,
-		scored.customer_id,
-		scored.name,
-		scored.nickname,
-		scored.first_purchase_at,
-		scored.last_purchase_at,
-		scored.purchases,
-		scored.spent,
-		scored.spent / nullif(scored.purchases, 0) AS average_value,
-		scored.unpaid_orders,
-		scored.recency_days,
-		(scored.score).recency,
-		(scored.score).frequency,
-		(scored.score).monetary,
-		(scored.score).recency::text || (scored.score).frequency::text || (scored.score).monetary::text AS rfm,
-		retention.rfm_segment(scored.score) AS segment,
-		retention.rfm_segment(scored.score, 'cn8') AS segment_cn8,
+		known.shop_id,
+		known.shop,
+		known.customer_id,
+		known.name,
+		known.nickname,
+		known.first_purchase_at,
+		known.last_purchase_at,
+		known.purchases,
+		known.spent,
+		known.spent / nullif(known.purchases, 0) AS average_value,
+		known.unpaid_orders,
+		known.recency_days,
 		CASE
-			WHEN scored.tier_window IS NULL THEN retention.tier_of(scored.spent, scored.purchases, scored.shop)
-			ELSE retention.tier_of(scored.window_spent, scored.window_purchases, scored.shop)
+			WHEN known.tier_window IS NULL THEN retention.tier_of(known.spent, known.purchases, known.shop)
+			ELSE retention.tier_of(known.window_spent, known.window_purchases, known.shop)
 		END AS tier,
-		scored.points,
-		scored.customer_groups[1] AS customer_group,
-		scored.customer_groups
+		known.points,
+		known.customer_groups[1] AS customer_group,
+		known.customer_groups
 	FROM (
 		SELECT
 			shop.shop_id,
@@ -86,11 +82,6 @@ CREATE VIEW retention.customers AS
 				ELSE coalesce(stats.points_posted - stats.points_held, 0)
 			END AS points,
 			day.today - timezone(shop.time_zone, stats.last_purchase_at)::date AS recency_days,
-			retention.rfm_score(
-				stats.last_purchase_at,
-				nullif(stats.purchases, 0),
-				CASE WHEN stats.purchases > 0 THEN stats.spent END
-			) OVER (PARTITION BY shop.shop_id) AS score,
 			coalesce(retention.bought(stats.history, day.tier_from, NULL), 0) + coalesce(older.purchases, 0) AS window_purchases,
 			coalesce(retention.spent_between(stats.history, day.tier_from, NULL), 0) + coalesce(older.spent, 0) AS window_spent,
 			-- What calls for the next step comes first.
@@ -125,6 +116,60 @@ CREATE VIEW retention.customers AS
 			) AS edge ON edge.shop_id = chunk.shop_id
 			GROUP BY chunk.shop_id, chunk.customer_id
 		) AS older ON older.shop_id = customer.shop_id AND older.customer_id = customer.customer_id
+	) AS known;
+
+COMMENT ON VIEW retention.customer_base IS
+	'What view customers says but for the scores, which compare all customers; see there';
+COMMENT ON COLUMN retention.customer_base.shop_id IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.shop IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.customer_id IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.name IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.nickname IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.first_purchase_at IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.last_purchase_at IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.purchases IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.spent IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.average_value IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.unpaid_orders IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.recency_days IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.tier IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.points IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.customer_group IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.customer_groups IS 'See customers';
+
+CREATE VIEW retention.customers AS
+	SELECT
+		scored.shop_id,
+		scored.shop,
+		scored.customer_id,
+		scored.name,
+		scored.nickname,
+		scored.first_purchase_at,
+		scored.last_purchase_at,
+		scored.purchases,
+		scored.spent,
+		scored.average_value,
+		scored.unpaid_orders,
+		scored.recency_days,
+		(scored.score).recency,
+		(scored.score).frequency,
+		(scored.score).monetary,
+		(scored.score).recency::text || (scored.score).frequency::text || (scored.score).monetary::text AS rfm,
+		retention.rfm_segment(scored.score) AS segment,
+		retention.rfm_segment(scored.score, 'cn8') AS segment_cn8,
+		scored.tier,
+		scored.points,
+		scored.customer_group,
+		scored.customer_groups
+	FROM (
+		SELECT
+			base.*,
+			retention.rfm_score(
+				base.last_purchase_at,
+				nullif(base.purchases, 0),
+				CASE WHEN base.purchases > 0 THEN base.spent END
+			) OVER (PARTITION BY base.shop_id) AS score
+		FROM retention.customer_base AS base
 	) AS scored;
 
 COMMENT ON VIEW retention.customers IS

@@ -34,6 +34,10 @@ GRANT SELECT ON
 	retention.tier_change,
 	retention.customers,
 	retention.customer_groups,
+	retention.customer_base,
+	retention.customer_details,
+	retention.orders,
+	retention.audiences,
 	retention.customer_purchases,
 	retention.rfm_segments,
 	retention.repurchase_monthly,
@@ -136,6 +140,19 @@ GRANT SELECT ON
 	retention.customer_contacts,
 	retention.staff_followups
 TO retention_reader, retention_operator;
+
+-- What conditions are made of, and audiences.
+GRANT EXECUTE ON FUNCTION
+	retention.buyers_of(text, timestamptz, timestamptz, text),
+	retention.audience_customers(text, text, timestamptz),
+	retention.audience_count(text, text, timestamptz)
+TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.check_condition(text, boolean, text),
+	retention.define_audience(text, text, text, text),
+	retention.drop_audience(text, text)
+TO retention_operator;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON retention.care_cap TO retention_operator;
 

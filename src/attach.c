@@ -9,11 +9,13 @@
 #include "compat.h"
 #include "facts.h"
 #include "own_query.h"
+#include "restricted.h"
 #include "retention.h"
 #include "source.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "executor/spi.h"
@@ -21,7 +23,6 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
-#include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
@@ -36,6 +37,7 @@ PG_FUNCTION_INFO_V1(check_expression);
 PG_FUNCTION_INFO_V1(check_facts);
 PG_FUNCTION_INFO_V1(check_source);
 PG_FUNCTION_INFO_V1(check_watch);
+PG_FUNCTION_INFO_V1(value_as_owner);
 
 /* Reading a table of fewer rows for one order is nothing to warn of. */
 #define LARGE_TABLE_ROWS 10000
@@ -100,29 +102,6 @@ column_to_quote(Relation rel, const char *expression)
 	return NULL;
 }
 
-/*
- * Refuse text that is more, or less, than one expression: spliced into a query
- * it would become another query.
- */
-static void
-check_is_expression(const char *expression)
-{
-	List	   *statements = raw_parser(expression, RAW_PARSE_PLPGSQL_EXPR);
-	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
-
-	if (!IsA(select, SelectStmt) || select->op != SETOP_NONE ||
-		list_length(select->targetList) != 1 ||
-		linitial_node(ResTarget, select->targetList)->name != NULL ||
-		select->distinctClause != NIL || select->fromClause != NIL ||
-		select->whereClause != NULL || select->groupClause != NIL ||
-		select->havingClause != NULL || select->windowClause != NIL ||
-		select->sortClause != NIL || select->limitCount != NULL ||
-		select->limitOffset != NULL || select->lockingClause != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("it is not one expression")));
-}
-
 /* Refuse an expression that does not give one value for each row. */
 static void
 check_gives_one_value(SPIPlanPtr plan)
@@ -168,7 +147,7 @@ check_expression(PG_FUNCTION_ARGS)
 	{
 		SPIPlanPtr	plan;
 
-		check_is_expression(expression);
+		restricted_check_expression(expression);
 		plan = SPI_prepare(query, 0, NULL);
 		if (plan == NULL)
 			elog(ERROR, "could not prepare an expression: %s", SPI_result_code_string(SPI_result));
@@ -369,4 +348,51 @@ check_watch(PG_FUNCTION_ARGS)
 	SPI_finish();
 	own_end(&saved);
 	PG_RETURN_VOID();
+}
+
+/*
+ * value_as_owner(relation, query) -> text: the first value that the query gives
+ * when run read-only as the owner of the relation; NULL when it gives none.
+ */
+Datum
+value_as_owner(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Relation	rel = relation_open(relid, AccessShareLock);
+	bool		read_only = XactReadOnly;
+	char	   *value = NULL;
+	text	   *result = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			user;
+	int			sec_context;
+
+	SPI_connect();
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner,
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	XactReadOnly = true;
+	if (SPI_execute(query, true, 1) != SPI_OK_SELECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("it is not a query"),
+				 errdetail("The text is: %s", query)));
+	if (SPI_processed > 0)
+		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	XactReadOnly = read_only;
+	SetUserIdAndSecContext(user, sec_context);
+
+	if (value != NULL)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		result = cstring_to_text(value);
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	relation_close(rel, AccessShareLock);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
 }

@@ -322,7 +322,9 @@ event_time(CareEvent event, const Purchase *purchase)
 			return closed || at[ORDER_DELIVERED] != NO_TIME ||
 				at[ORDER_COMPLETED] != NO_TIME ? NO_TIME : at[ORDER_SHIPPED];
 		case CARE_DELIVERED:
-			return closed || at[ORDER_COMPLETED] != NO_TIME ? NO_TIME : at[ORDER_DELIVERED];
+			/* Where delivery itself completes an order, its arrival is news still. */
+			return closed || (at[ORDER_COMPLETED] != NO_TIME &&
+							  at[ORDER_COMPLETED] != at[ORDER_DELIVERED]) ? NO_TIME : at[ORDER_DELIVERED];
 		case CARE_COMPLETED:
 			return closed ? NO_TIME : at[ORDER_COMPLETED];
 		case CARE_REFUNDED:

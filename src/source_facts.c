@@ -13,11 +13,11 @@
 
 #include "facts.h"
 #include "own_query.h"
+#include "restricted.h"
 #include "shop.h"
 #include "stored_facts.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -27,7 +27,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -62,59 +61,11 @@ facts_owner(Source *source)
 	return owner;
 }
 
-/*
- * Failures that are no fault of the shop's SQL, and that swallowing would only
- * hide: the whole transaction has to go.
- */
-static bool
-must_be_raised(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_SYSTEM_ERROR:
-		case ERRCODE_INTERNAL_ERROR:
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* The user to return to after running the shop's SQL. */
-typedef struct FactsContext
-{
-	Oid			user;
-	int			sec_context;
-	bool		read_only;
-} FactsContext;
-
-static void
-facts_save(FactsContext *saved)
-{
-	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
-	saved->read_only = XactReadOnly;
-}
-
+/* As referential integrity checks do: the owner's own row security is not forced. */
 static void
 facts_enter(Source *source)
 {
-	Oid			user;
-	int			sec_context;
-
-	GetUserIdAndSecContext(&user, &sec_context);
-	SetUserIdAndSecContext(facts_owner(source),
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	XactReadOnly = true;
-}
-
-static void
-facts_leave(const FactsContext *saved)
-{
-	SetUserIdAndSecContext(saved->user, saved->sec_context);
-	XactReadOnly = saved->read_only;
+	restricted_enter(facts_owner(source), SECURITY_NOFORCE_RLS);
 }
 
 /*
@@ -123,12 +74,28 @@ facts_leave(const FactsContext *saved)
 void
 source_run(Source *source, GuardedWork work, void *arg)
 {
-	FactsContext saved;
+	RestrictedContext saved;
 
-	facts_save(&saved);
+	restricted_save(&saved);
 	facts_enter(source);
 	work(source, arg);
-	facts_leave(&saved);
+	restricted_leave(&saved);
+}
+
+typedef struct FactsWork
+{
+	Source	   *source;
+	GuardedWork work;
+	void	   *arg;
+} FactsWork;
+
+static void
+enter_and_work(void *arg)
+{
+	FactsWork  *facts = (FactsWork *) arg;
+
+	facts_enter(facts->source);
+	facts->work(facts->source, facts->arg);
 }
 
 /*
@@ -139,38 +106,11 @@ source_run(Source *source, GuardedWork work, void *arg)
 ErrorData *
 source_run_guarded(Source *source, GuardedWork work, void *arg)
 {
-	MemoryContext caller_context = CurrentMemoryContext;
-	ResourceOwner caller_owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-	FactsContext saved;
-
-	facts_save(&saved);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller_context);
-
-	PG_TRY();
-	{
-		facts_enter(source);
-		work(source, arg);
-		facts_leave(&saved);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller_context);
-		CurrentResourceOwner = caller_owner;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller_context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller_context);
-		CurrentResourceOwner = caller_owner;
-		facts_leave(&saved);
-	}
-	PG_END_TRY();
+	FactsWork	facts = {source, work, arg};
+	ErrorData  *error = restricted_run_guarded(enter_and_work, &facts);
 
 	if (error != NULL &&
-		(must_be_raised(error) || shop_settings(source->sync.shop_id)->raise_errors))
+		(restricted_must_raise(error) || shop_settings(source->sync.shop_id)->raise_errors))
 		ReThrowError(error);
 	return error;
 }

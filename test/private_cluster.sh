@@ -282,7 +282,7 @@ copy_source() {
 	as_server mkdir -p "$1"
 	tar -C "$ROOT" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude='./retention--*.sql' --exclude=./results --exclude=./output_iso \
-		--exclude=./tmp_check --exclude=./log --exclude='./regression.*' --exclude=./dist . |
+		--exclude=./tmp_check --exclude=./log --exclude='./regression.*' --exclude=./dist --exclude=node_modules . |
 		as_server tar -C "$1" -xf - || die "cannot copy $ROOT to $1"
 }
 

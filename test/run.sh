@@ -234,6 +234,24 @@ tap_test() {
 }
 
 # ---------------------------------------------------------------------------
+# Real shops
+# ---------------------------------------------------------------------------
+
+# live_shop NAME: installs the shop from npm and plays lives through its API;
+# it connects as a role without any right on our tables.
+live_shop() {
+	local folder=$FOLDER/$1
+
+	as_server cp -r "$FOLDER/src/test/$1" "$folder"
+	as_server env HOME="$folder" npm_config_cache="$folder/.npm" npm_config_update_notifier=false \
+		npm --prefix "$folder" install --no-audit --no-fund --ignore-scripts --loglevel=error || return 1
+	"$BINDIR/psql" -X -q -d postgres -v ON_ERROR_STOP=1 -c "CREATE ROLE $1 LOGIN" \
+		-c "CREATE DATABASE $1 OWNER $1" || return 1
+	"$BINDIR/psql" -X -q -d "$1" -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION retention' || return 1
+	as_server env HOME="$folder" FOLDER="$folder" PGDATABASE="$1" SHOP_ROLE="$1" node "$folder/lives.mjs"
+}
+
+# ---------------------------------------------------------------------------
 # The run
 # ---------------------------------------------------------------------------
 
@@ -243,7 +261,8 @@ TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
 DEMOS=($(wanted_of demo_generated demo_cdnow))
-if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]})) -eq 0 ]; then
+SHOPS=($(wanted_of vendure))
+if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
 
@@ -345,6 +364,15 @@ for name in "${CLIENTS[@]}"; do
 	SCRIPT
 	timed "$name" "$FOLDER/$name.log" as_server env PGDATABASE=client bash "$FOLDER/client.sh" \
 		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
+done
+
+suite 'real shops' "${SHOPS[@]}"
+for name in "${SHOPS[@]}"; do
+	if have npm && have node; then
+		timed "$name" "$FOLDER/$name.log" live_shop "$name"
+	else
+		result skipped "$name" "" "no npm to install the shop with"
+	fi
 done
 
 suite 'demo' "${DEMOS[@]}"
