@@ -166,15 +166,16 @@ sub acknowledged
 my $wrong = slurp_file('test/include/wrong.sql');
 
 # Everything recorded against the orders, against itself, and against what was
-# acknowledged.
+# acknowledged; in another database with db => NAME.
 sub still_whole
 {
-	my ($node, $when) = @_;
+	my ($node, $when, %options) = @_;
+	my $db = $options{db} // 'postgres';
 
 	subtest "$when: all is whole" => sub {
-		is($node->safe_psql('postgres', 'SELECT * FROM retention.check_ledger()'), '', 'the ledger keeps its invariants');
-		is($node->safe_psql('postgres', "$wrong SELECT * FROM wrong"), '', 'what is kept is what purchases and ledger say');
-		is($node->safe_psql('postgres', q{
+		is($node->safe_psql($db, 'SELECT * FROM retention.check_ledger()'), '', 'the ledger keeps its invariants');
+		is($node->safe_psql($db, "$wrong SELECT * FROM wrong"), '', 'what is kept is what purchases and ledger say');
+		is($node->safe_psql($db, q{
 			SELECT o.id, p.order_id
 			FROM (SELECT id::text, customer::text, CASE WHEN paid_at IS NULL THEN 0 ELSE total END, refunded, paid_at FROM orders)
 				AS o (id, customer, paid, refunded, paid_at)
@@ -182,7 +183,7 @@ sub still_whole
 			WHERE (o.customer, o.paid, o.refunded) IS DISTINCT FROM (p.customer_id, p.paid, p.refunded) OR o.paid_at IS DISTINCT FROM p.paid_at
 				OR p.accrued_points <> CASE WHEN p.accrued_at IS NULL THEN 0 ELSE floor((p.paid - p.refunded) * p.accrual_multiplier) END
 		}), '', 'purchases are what the orders say');
-		is($node->safe_psql('postgres', q{
+		is($node->safe_psql($db, q{
 			SELECT o.id, m.order_id, m.state
 			FROM orders o
 			FULL JOIN retention.care_message m ON m.order_id = o.id::text
@@ -191,12 +192,12 @@ sub still_whole
 		}), '', 'an unpaid order has its reminder, no other has one that waits');
 
 		my %posted = map { my @e = split /\|/, $_; ("$e[0]|$e[1]" => $e[2]) }
-		  split /\n/, $node->safe_psql('postgres', 'SELECT customer_id, reference, points FROM retention.points_entry WHERE reference IS NOT NULL');
+		  split /\n/, $node->safe_psql($db, 'SELECT customer_id, reference, points FROM retention.points_entry WHERE reference IS NOT NULL');
 		my @lost = grep { !defined $posted{$_} || $posted{$_} != $redeemed{$_} } sort keys %redeemed;
 		is("@lost", '', 'every acknowledged posting is there');
 
 		my %delivered = map { $_ => 1 }
-		  split /\n/, $node->safe_psql('postgres', q(SELECT message_id FROM retention.care_message WHERE state = 'sent'));
+		  split /\n/, $node->safe_psql($db, q(SELECT message_id FROM retention.care_message WHERE state = 'sent'));
 		my @unsent = grep { !$delivered{$_} } sort keys %sent;
 		is("@unsent", '', 'every acknowledged message is marked as sent');
 		is(join(' ', sort keys %twice), '', 'no message was acknowledged twice');
