@@ -41,6 +41,19 @@ packages_of() {
 	echo "postgresql-$1,gcc,make,libc6-dev,perl,libipc-run-perl,xz-utils,libpq-dev,libcurl4-openssl-dev,liblbfgs-dev"
 }
 
+# What pg_upgrade comes from: bookworm's 15 unpacked beside trixie's 17, with the
+# libraries that trixie has newer.
+old_server() {
+	cat <<-'SCRIPT'
+		cd /tmp && mkdir -p lists/partial debs && cd debs &&
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $1 bookworm main" >/tmp/old.list &&
+		set -- -q -o Dir::Etc::SourceList=/tmp/old.list -o Dir::Etc::SourceParts=- -o Dir::State::Lists=/tmp/lists &&
+		apt-get "$@" update && apt-get "$@" download postgresql-15 postgresql-client-15 postgresql-server-dev-15 libicu72 libldap-2.5-0 &&
+		for deb in *.deb; do dpkg -x "$deb" / || exit; done
+		rm -rf /tmp/debs /tmp/lists /tmp/old.list
+	SCRIPT
+}
+
 # make_chroot MAJOR: leaves $CHROOTS/MAJOR whole or not at all
 make_chroot() {
 	local major=$1 suite folder=$CHROOTS/$1 new=$CHROOTS/$1.new options=()
@@ -61,6 +74,10 @@ make_chroot() {
 		rm -rf "$new"
 		return 1
 	}
+	if [ "$major" = 17 ]; then
+		old_server | chroot "$new" sh -s -- "$MIRROR" >>"$CHROOTS/$major.log" 2>&1 ||
+			echo "PostgreSQL $major: no PostgreSQL 15 beside it, so no pg_upgrade" >&2
+	fi
 	mv -T "$new" "$folder"
 }
 

@@ -6,7 +6,14 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET retention.clock = '2024-05-01 00:00+00';
 DROP EXTENSION IF EXISTS retention CASCADE;
+-- With RETENTION_FROM, on objects that were updated from an earlier version.
+\getenv from RETENTION_FROM
+\if :{?from}
+CREATE EXTENSION retention VERSION :'from';
+ALTER EXTENSION retention UPDATE;
+\else
 CREATE EXTENSION retention;
+\endif
 
 \i test/include/wrong.sql
 
