@@ -91,7 +91,7 @@ run_in_chroot() {
 	tar -C "$ROOT" -cf - --exclude=./.git . | tar -C "$work/source" -xf - || return
 	[ -f "$DATA/cdnow.csv.gz" ] || DATA=
 	# shellcheck disable=SC2016
-	unshare --mount --pid --fork bash -c '
+	unshare --mount --pid --fork --kill-child bash -c '
 		root=$1 work=$2 major=$3 data=$4
 		shift 4
 		mount --make-rprivate / && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" || exit
@@ -135,7 +135,8 @@ case $version in
 	*) suite_of "$version" >/dev/null || exit; versions=("$version") ;;
 esac
 mkdir -p "$CHROOTS" 2>/dev/null && [ "$(id -u)" -eq 0 ] || why="not root"
-command -v mmdebstrap >/dev/null || why="no mmdebstrap here"
+command -v mmdebstrap >/dev/null || { [ -z "${why:-}" ] && apt-get -qq install -y --no-install-recommends mmdebstrap >/dev/null 2>&1; } ||
+	why=${why:-"no mmdebstrap here"}
 if [ -n "${why:-}" ]; then
 	for version in "${versions[@]}"; do
 		echo "PostgreSQL $version: skipped, $why"
