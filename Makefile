@@ -26,6 +26,7 @@ PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
 
 PG_CPPFLAGS = -DRETENTION_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
+SHLIB_LINK += -llbfgs
 EXTRA_CLEAN = retention--*.sql
 
 PG_CONFIG ?= pg_config

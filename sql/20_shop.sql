@@ -46,6 +46,10 @@ CREATE TABLE retention.shop (
 	suppress_review_days integer DEFAULT 180 CHECK (suppress_review_days > 0),
 	care_max_attempts integer NOT NULL DEFAULT 5 CHECK (care_max_attempts > 0),
 	attribution_days integer NOT NULL DEFAULT 7 CHECK (attribution_days > 0),
+	forecast_model text NOT NULL DEFAULT 'mbgnbd' CHECK (forecast_model IN ('bgnbd', 'mbgnbd')),
+	forecast_days integer NOT NULL DEFAULT 365 CHECK (forecast_days BETWEEN 1 AND 3650),
+	forecast_discount numeric NOT NULL DEFAULT 0.1 CHECK (forecast_discount BETWEEN 0 AND 10),
+	forecast_refit_days integer NOT NULL DEFAULT 7 CHECK (forecast_refit_days > 0),
 	CHECK (points_expiry <> 'months' OR points_expiry_months > 0)
 );
 
@@ -89,6 +93,10 @@ COMMENT ON COLUMN retention.shop.suppress_unanswered IS 'No marketing to those w
 COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so many days after a bad review; NULL means never';
 COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
 COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
+COMMENT ON COLUMN retention.shop.forecast_model IS 'Model of the forecast: mbgnbd, or bgnbd, by which nobody leaves after a single purchase';
+COMMENT ON COLUMN retention.shop.forecast_days IS 'How many days ahead expected purchases and customer lifetime value look';
+COMMENT ON COLUMN retention.shop.forecast_discount IS 'By how much a purchase a year from now is worth less: 0.1 is 10 per cent';
+COMMENT ON COLUMN retention.shop.forecast_refit_days IS 'The forecast''s models are fitted again after so many days';
 COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- A bonus that is switched on counts from then on, not for the past.

@@ -1,4 +1,26 @@
 -- ---------------------------------------------------------------------------
+-- shops: what a reader of the other views needs to know of each shop
+-- ---------------------------------------------------------------------------
+
+CREATE VIEW retention.shops AS
+	SELECT
+		shop.shop_id,
+		shop.name AS shop,
+		shop.time_zone,
+		shop.currency,
+		shop.language,
+		timezone(shop.time_zone, retention.now())::date AS today
+	FROM retention.shop;
+
+COMMENT ON VIEW retention.shops IS 'Shops (店铺), one a row: how to read the money and days of the other views';
+COMMENT ON COLUMN retention.shops.shop_id IS 'The shop';
+COMMENT ON COLUMN retention.shops.shop IS 'Name of the shop (店铺)';
+COMMENT ON COLUMN retention.shops.time_zone IS 'The shop''s own time zone (时区), by which its days are counted';
+COMMENT ON COLUMN retention.shops.currency IS 'Currency of all its amounts (货币)';
+COMMENT ON COLUMN retention.shops.language IS 'Language of its messages (语言): zh or en';
+COMMENT ON COLUMN retention.shops.today IS 'The shop''s day (今天) as of retention.now()';
+
+-- ---------------------------------------------------------------------------
 -- customer_purchases: the kept histories as rows
 -- ---------------------------------------------------------------------------
 
@@ -61,7 +83,12 @@ CREATE VIEW retention.customer_base AS
 		END AS tier,
 		known.points,
 		known.customer_groups[1] AS customer_group,
-		known.customer_groups
+		known.customer_groups,
+		forecast.p_alive,
+		forecast.expected_purchases,
+		forecast.expected_value,
+		forecast.clv,
+		forecast.next_purchase_expected
 	FROM (
 		SELECT
 			shop.shop_id,
@@ -116,7 +143,9 @@ CREATE VIEW retention.customer_base AS
 			) AS edge ON edge.shop_id = chunk.shop_id
 			GROUP BY chunk.shop_id, chunk.customer_id
 		) AS older ON older.shop_id = customer.shop_id AND older.customer_id = customer.customer_id
-	) AS known;
+	) AS known
+	LEFT JOIN retention.customer_forecast AS forecast
+		ON forecast.shop_id = known.shop_id AND forecast.customer_id = known.customer_id;
 
 COMMENT ON VIEW retention.customer_base IS
 	'What view customers says but for the scores, which compare all customers; see there';
@@ -136,6 +165,11 @@ COMMENT ON COLUMN retention.customer_base.tier IS 'See customers';
 COMMENT ON COLUMN retention.customer_base.points IS 'See customers';
 COMMENT ON COLUMN retention.customer_base.customer_group IS 'See customers';
 COMMENT ON COLUMN retention.customer_base.customer_groups IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.p_alive IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.expected_purchases IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.expected_value IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.clv IS 'See customers';
+COMMENT ON COLUMN retention.customer_base.next_purchase_expected IS 'See customers';
 
 CREATE VIEW retention.customers AS
 	SELECT
@@ -160,7 +194,12 @@ CREATE VIEW retention.customers AS
 		scored.tier,
 		scored.points,
 		scored.customer_group,
-		scored.customer_groups
+		scored.customer_groups,
+		scored.p_alive,
+		scored.expected_purchases,
+		scored.expected_value,
+		scored.clv,
+		scored.next_purchase_expected
 	FROM (
 		SELECT
 			base.*,
@@ -173,7 +212,7 @@ CREATE VIEW retention.customers AS
 	) AS scored;
 
 COMMENT ON VIEW retention.customers IS
-	'Customers (客户), one a row: purchases, RFM, tier, points and groups as of retention.now()';
+	'Customers (客户), one a row: purchases, RFM, tier, points and groups as of retention.now(), and the forecast as of the day of the last run()';
 COMMENT ON COLUMN retention.customers.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.customers.shop IS 'Name of the shop (店铺)';
 COMMENT ON COLUMN retention.customers.customer_id IS 'The shop''s own id for the customer (客户编号)';
@@ -196,6 +235,11 @@ COMMENT ON COLUMN retention.customers.tier IS 'Tier reached (会员等级), over
 COMMENT ON COLUMN retention.customers.points IS 'Points that can be spent now (可用积分), as points_balance(); negative when points of a refunded order were already spent';
 COMMENT ON COLUMN retention.customers.customer_group IS 'The first of customer_groups (客户分组), that is, of the groups the customer is in the one that calls for the next step; NULL when in none';
 COMMENT ON COLUMN retention.customers.customer_groups IS 'All groups the customer is in, in this order: to call back (待回访, an unpaid order), long absent (久未来访, last purchase shop.long_absent_days days ago or more), new (新客户, first purchase less than shop.new_customer_days days ago), loyal (忠实客户, two purchases or more); days by the shop''s calendar; empty when in none';
+COMMENT ON COLUMN retention.customers.p_alive IS 'Probability, 0 to 1, that the customer is still one (活跃概率); this and what follows is the forecast (see the view forecasts): NULL without purchases, and while there are too few customers to fit one';
+COMMENT ON COLUMN retention.customers.expected_purchases IS 'Purchases expected in the next shop.forecast_days days (预计购买次数), the chance of having left included';
+COMMENT ON COLUMN retention.customers.expected_value IS 'What a future purchase is worth (预计客单价), in the shop''s currency, rounded to two decimals';
+COMMENT ON COLUMN retention.customers.clv IS 'Customer lifetime value (客户终身价值): value of the purchases expected in the next shop.forecast_days days, discounted, in the shop''s currency, rounded to two decimals';
+COMMENT ON COLUMN retention.customers.next_purchase_expected IS 'The day by which the customer has bought again as likely as not (预计下次购买日期); NULL when that is never, p_alive being one half or less';
 
 -- ---------------------------------------------------------------------------
 -- customer_groups: the groups that shop tools show

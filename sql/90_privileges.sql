@@ -32,6 +32,7 @@ GRANT SELECT ON
 	retention.care_rules,
 	retention.points_daily,
 	retention.tier_change,
+	retention.shops,
 	retention.customers,
 	retention.customer_groups,
 	retention.customer_base,
@@ -42,6 +43,7 @@ GRANT SELECT ON
 	retention.rfm_segments,
 	retention.repurchase_monthly,
 	retention.cohort_monthly,
+	retention.forecasts,
 	retention.purchase_histories
 TO retention_reader, retention_operator;
 

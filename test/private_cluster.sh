@@ -89,6 +89,7 @@ missing_packages() {
 	have gcc || echo gcc
 	[ -f /usr/include/stdio.h ] || echo libc6-dev
 	have make || echo make
+	[ -f /usr/include/lbfgs.h ] || echo liblbfgs-dev
 }
 
 missing_test_packages() {
@@ -97,6 +98,8 @@ missing_test_packages() {
 	have xz || echo xz-utils
 	# for the worker in examples/
 	echo '#include <curl/curl.h>' | gcc -fsyntax-only -x c - 2>/dev/null || echo libcurl4-openssl-dev
+	# for the pages of the dashboard
+	! have npm || have chromium || echo chromium fonts-noto-cjk
 	# postgresql-server-dev brings a clang of its own version
 	[ -n "$(find_clang)" ] || [ -z "$BINDIR" ] || echo clang
 }

@@ -13,6 +13,7 @@
 # KEEP=1          keep the private folder when a test failed
 # NO_APT=1        install nothing: tests that lack a package are skipped
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
+. "$ROOT/test/npm_tests.sh"
 
 NAMES=("$@")
 CALLED_FROM=$PWD
@@ -252,27 +253,11 @@ unpack_releases() {
 		folder=$FOLDER/releases/${tag#v}
 		as_server mkdir "$folder"
 		"${git[@]}" archive "$tag" | as_server tar -C "$folder" -xf - || die "cannot unpack $tag"
-		[ -e "$extensions/retention--${tag#v}.sql" ] ||
-			as_server bash -c 'cat "$1"/sql/[0-9]*.sql >"$2"' - "$folder" "$extensions/retention--${tag#v}.sql"
+		[ -e "$extensions/retention--${tag#v}.sql" ] || {
+			pg_make -s -C "$folder" "retention--${tag#v}.sql" &&
+				as_server cp "$folder/retention--${tag#v}.sql" "$extensions/"
+		} || die "cannot make the SQL of $tag"
 	done
-}
-
-# ---------------------------------------------------------------------------
-# Real shops
-# ---------------------------------------------------------------------------
-
-# live_shop NAME: installs the shop from npm and plays lives through its API;
-# it connects as a role without any right on our tables.
-live_shop() {
-	local folder=$FOLDER/$1
-
-	as_server cp -r "$FOLDER/src/test/$1" "$folder"
-	as_server env HOME="$folder" npm_config_cache="$folder/.npm" npm_config_update_notifier=false \
-		npm --prefix "$folder" install --no-audit --no-fund --ignore-scripts --loglevel=error || return 1
-	"$BINDIR/psql" -X -q -d postgres -v ON_ERROR_STOP=1 -c "CREATE ROLE $1 LOGIN" \
-		-c "CREATE DATABASE $1 OWNER $1" || return 1
-	"$BINDIR/psql" -X -q -d "$1" -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION retention' || return 1
-	as_server env HOME="$folder" FOLDER="$folder" PGDATABASE="$1" SHOP_ROLE="$1" node "$folder/lives.mjs"
 }
 
 # ---------------------------------------------------------------------------
@@ -284,7 +269,7 @@ SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
-DEMOS=($(wanted_of demo_generated demo_cdnow))
+DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
 SHOPS=($(wanted_of vendure))
 if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
@@ -415,6 +400,15 @@ for name in "${DEMOS[@]}"; do
 				result skipped "$name" "" "$NO_DATA"
 			else
 				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+			fi
+			;;
+		dashboard)
+			if ! have npm || ! have node; then
+				result skipped "$name" "" "no npm to install it with"
+			elif ! have "${CHROMIUM:-chromium}"; then
+				result skipped "$name" "" "no chromium to look at it with"
+			else
+				timed "$name" "$FOLDER/$name.log" dashboard_test
 			fi
 			;;
 	esac

@@ -145,7 +145,9 @@ CREATE MATERIALIZED VIEW customers AS
 		CASE WHEN c.recency_days >= 180 THEN 'long absent' WHEN c.age < 30 THEN 'new' WHEN c.purchases >= 2 THEN 'loyal' END AS customer_group,
 		CASE WHEN c.recency_days >= 180 THEN ARRAY['long absent'] ELSE '{}' END
 			|| CASE WHEN c.age < 30 THEN ARRAY['new'] ELSE '{}' END
-			|| CASE WHEN c.purchases >= 2 THEN ARRAY['loyal'] ELSE '{}' END AS customer_groups
+			|| CASE WHEN c.purchases >= 2 THEN ARRAY['loyal'] ELSE '{}' END AS customer_groups,
+		-- run() was not called.
+		NULL::float8 AS p_alive, NULL::float8 AS expected_purchases, NULL::numeric AS expected_value, NULL::numeric AS clv, NULL::date AS next_purchase_expected
 	FROM customer c LEFT JOIN scored s USING (shop, customer_id)
 	LEFT JOIN (
 		SELECT customer_id, sum(points)::bigint AS points

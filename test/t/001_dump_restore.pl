@@ -175,6 +175,9 @@ INSERT INTO retention.festival VALUES (1, 'founding', 'festival', '2024-06-01', 
 INSERT INTO retention.care_effect_kept (shop_id, rule, month, queued, sent, customers, failed, skipped, reasons, segments, responses, buyers, orders, sales)
 VALUES (1, 'unpaid_reminder', '2024-04-01', 3, 2, 2, 1, 0, '{}', 2, 0, 1, 1, 10);
 INSERT INTO retention.last_run VALUES (true, '2024-04-30', '2024-04-30 00:00:01.5+00');
+INSERT INTO retention.forecast (shop_id, fitted_at, asked_model, forecast_at, purchase_model, value_model, purchase_problem)
+VALUES (2, '2024-05-01', 'bgnbd', '2024-05-01', retention.bgnbd(0.1, pi(), 1e-300, 2), retention.gamma_gamma(1, 2, 3), 'too few');
+INSERT INTO retention.customer_forecast VALUES (2, 'bob', 0.1, sqrt(2), 12.34, 5.6, '2024-06-01');
 INSERT INTO retention.customer_tag VALUES (1, '3', '老友', NULL, '2024-05-01', 'mei');
 SELECT retention.define_audience('spenders', $$spent > 100 AND '老友' = ANY (tags)$$, '大客户', 'Tea House');
 INSERT INTO retention.care_call VALUES (1, '7', 'big_order_call', 'order:1:1', 1, 'mei', 'reached', 'happy', '2024-05-01', NULL);
