@@ -268,7 +268,7 @@ REGRESS=($(wanted_of $(tests_in test/sql sql)))
 SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
-CHECKS=($(wanted_of build_gcc build_clang))
+CHECKS=($(wanted_of build_gcc build_clang docs_reference))
 DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
 SHOPS=($(wanted_of vendure))
 if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]})) -eq 0 ]; then
@@ -340,6 +340,18 @@ for name in "${REGRESS[@]}"; do
 	fi
 done
 regress_suite REGRESS "${TESTS[@]}"
+
+# docs/reference.md is what the comments say, and everything has one
+docs_reference() {
+	"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE reference' &&
+		"$BINDIR/psql" -X -q -d reference -c 'CREATE EXTENSION retention' &&
+		"$BINDIR/psql" -X -d reference -f "$FOLDER/src/docs/reference.sql" >"$FOLDER/reference.md" &&
+		diff -u "$FOLDER/src/docs/reference.md" "$FOLDER/reference.md" && return
+	echo "docs/reference.md is not what the comments say: run bash docs/reference.sh"
+	return 1
+}
+
+! wanted docs_reference || timed docs_reference "$FOLDER/docs_reference.log" docs_reference
 
 suite 'isolation' "${SPECS[@]}"
 if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then
