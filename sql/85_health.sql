@@ -98,6 +98,16 @@ BEGIN
 			AND coalesce(m.held_until, m.due_at) < health.at - interval '1 hour'
 		GROUP BY m.channel
 	),
+	stale AS (
+		SELECT format('shop "%s": %s', s.name, CASE
+				WHEN f.forecast_at < health.at - interval '49 hours' THEN 'made for ' || f.forecast_at
+				ELSE 'the model is an earlier one: ' || f.purchase_problem
+			END) AS problem
+		FROM retention.forecast f
+		JOIN retention.shop s ON s.shop_id = f.shop_id
+		WHERE (f.purchase_model).model IS NOT NULL
+			AND (f.forecast_at < health.at - interval '49 hours' OR f.purchase_problem IS NOT NULL)
+	),
 	problem (check_name, status, found, to_do) AS (
 		SELECT 'versions',
 			CASE WHEN retention.library_fits() THEN 'WARNING' ELSE 'CRITICAL' END,
@@ -174,6 +184,12 @@ BEGIN
 		WHERE h.state = 'open' AND h.times_out_at < day_ago
 		HAVING count(*) > 0
 		UNION ALL
+		SELECT 'stale forecasts', 'WARNING',
+			string_agg(t.problem, '; ' ORDER BY t.problem),
+			'CALL retention.run() daily; retention.forecasts tells how the models came out'
+		FROM stale t
+		HAVING count(*) > 0
+		UNION ALL
 		SELECT 'ledger', 'CRITICAL',
 			format('%s problems, one of them with customer %s: %s', count(*), (array_agg(c.customer_id))[1], (array_agg(c.problem))[1]),
 			'SELECT * FROM retention.check_ledger(); find out where it comes from before mending anything'
@@ -215,10 +231,11 @@ BEGIN
 			(8, 'scheduled job'),
 			(9, 'overdue accruals'),
 			(10, 'overdue holds'),
-			(11, 'ledger'),
-			(12, 'dead letters'),
-			(13, 'expired leases'),
-			(14, 'waiting messages')
+			(11, 'stale forecasts'),
+			(12, 'ledger'),
+			(13, 'dead letters'),
+			(14, 'expired leases'),
+			(15, 'waiting messages')
 	) AS c (position, check_name)
 	LEFT JOIN problem p ON p.check_name = c.check_name
 	ORDER BY c.position;

@@ -73,9 +73,9 @@ debian build "build-essential,debhelper,postgresql-$MAJOR,postgresql-server-dev-
 mv "$FOLDER/dist" "$FOLDER/build/tmp/retention-$version"
 inside build sh -euc "
 	cd /tmp/retention-$version
-	pg_buildext updatecontrol
 	# postgresql-all is for building for every major there is: here it is one
-	sed -i '/postgresql-all/d' debian/control
+	sed -i '/postgresql-all/d' debian/control.in
+	pg_buildext updatecontrol
 	dpkg-buildpackage -us -uc -b
 "
 deb=postgresql-$MAJOR-retention_$version-1_$(dpkg --print-architecture).deb
