@@ -23,6 +23,8 @@ $node->command_ok([ 'pg_dump', '--no-sync', '-Fp', '-f', "$dir/plain.sql", 'post
 $node->command_ok([ 'pg_dump', '--no-sync', '-Fc', '-f', "$dir/custom.dump", 'postgres' ], 'pg_dump, custom');
 $node->command_ok([ 'pg_dump', '--no-sync', '-Fd', '-j2', '-f', "$dir/parallel", 'postgres' ], 'pg_dump, two jobs');
 is(join(' ', stop_traffic($traffic, node => $node, forget => 1)), '', 'nothing went wrong meanwhile');
+is(join("\n", grep { /(WARNING|NOTICE|INFO|DEBUG\d?|LOG):/ && /retention/ } split /\n/, slurp_file($node->logfile)), '',
+	'and the server\'s log has nothing to say of it');
 
 $node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE template0") foreach qw(plain custom parallel);
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/plain.sql", 'plain' ], 'psql restores the plain one');
