@@ -126,7 +126,7 @@ $$;
 \qecho
 \qecho '| setting | meaning |'
 \qecho '| --- | --- |'
-SELECT format('| `%s` | %s |', name, pg_temp.cell(concat_ws(' ', short_desc || '.', extra_desc)))
+SELECT format('| `%s` | %s |', name, pg_temp.cell(concat_ws(' ', pg_temp.sentence(short_desc), pg_temp.sentence(extra_desc))))
 FROM pg_settings
 WHERE name LIKE 'retention.%'
 ORDER BY name;

@@ -437,6 +437,38 @@ $$;
 COMMENT ON FUNCTION retention.watch(text, regclass, text) IS
 	'Watches a table whose rows can change an order of the source. order_id is an SQL expression over the row, or a subquery that may use it under the table''s name, giving the id or ids of the order (several as rows or as an array). Only the table''s owner may. Returns the watch''s number';
 
+CREATE FUNCTION retention.change_facts(source text, facts text)
+	RETURNS void
+	LANGUAGE plpgsql
+	SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	number integer := retention.source_number(change_facts.source);
+	first_relation regclass;
+BEGIN
+	SELECT w.relation INTO first_relation
+	FROM retention.watch w
+	JOIN pg_class c ON c.oid = w.relation
+	WHERE w.source_id = number
+	ORDER BY w.watch_id
+	LIMIT 1;
+	IF first_relation IS NOT NULL THEN
+		PERFORM retention.check_owner(first_relation);
+	END IF;
+	PERFORM retention.check_facts(change_facts.facts);
+	UPDATE retention.source s
+	SET facts = change_facts.facts
+	WHERE s.source_id = number;
+	IF first_relation IS NOT NULL THEN
+		PERFORM retention.check_source(number);
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION retention.change_facts(text, text) IS
+	'Gives an attached source of orders another facts query, of the same columns as for attach_source: after the shop has renamed a column or table that the present one names. Watches, messages and what is recorded stay; resync() then mends what failed meanwhile. Only the owner of the first watched table may, as which the facts run. An unknown source, or facts that cannot be planned, is an error';
+
 CREATE FUNCTION retention.detach(source text)
 	RETURNS void
 	LANGUAGE plpgsql
@@ -493,3 +525,31 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.detach(text) IS 'Takes the triggers off the shop''s tables and keeps all that was recorded; messages queued for its orders are cancelled. Attaching under the same name goes on where it was';
+
+CREATE FUNCTION retention.sync_replicated(source text, enabled boolean DEFAULT true)
+	RETURNS void
+	LANGUAGE plpgsql
+	SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	watched record;
+	kind text;
+BEGIN
+	FOR watched IN
+		SELECT w.watch_id, w.relation
+		FROM retention.watch w
+		WHERE w.source_id = retention.source_number(sync_replicated.source)
+		ORDER BY w.watch_id
+	LOOP
+		PERFORM retention.check_owner(watched.relation);
+		FOREACH kind IN ARRAY ARRAY['note', 'sync', 'truncate'] LOOP
+			EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER retention_%s_%s',
+				watched.relation, CASE WHEN enabled THEN 'ALWAYS' ELSE '' END, kind, watched.watch_id);
+		END LOOP;
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION retention.sync_replicated(text, boolean) IS
+	'For a subscriber of logical replication: whether rows that arrive by replication are synced too, as those written here always are. PostgreSQL fires no trigger for replicated rows unless told so. Do it for a source once it is attached, on the subscriber alone; not where retention''s own tables are replicated, which would count twice. An unknown source is an error';

@@ -98,6 +98,7 @@ missing_test_packages() {
 	have xz || echo xz-utils
 	# for the worker in examples/
 	echo '#include <curl/curl.h>' | gcc -fsyntax-only -x c - 2>/dev/null || echo libcurl4-openssl-dev
+	PATH=$PATH:/usr/sbin have pgbouncer || echo pgbouncer
 	# for the pages of the dashboard
 	! have npm || have chromium || echo chromium fonts-noto-cjk
 	# postgresql-server-dev brings a clang of its own version
@@ -151,7 +152,7 @@ done
 echo 'create_main_cluster = false' >"$setting"
 if [ ! -e "$policy" ]; then
 	made_policy=yes
-	printf '%s\n' '#!/bin/sh' 'case $1 in postgresql*) exit 101 ;; esac' 'exit 0' >"$policy"
+	printf '%s\n' '#!/bin/sh' 'case $1 in postgresql*|pgbouncer*) exit 101 ;; esac' 'exit 0' >"$policy"
 	chmod 755 "$policy"
 fi
 

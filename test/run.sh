@@ -270,7 +270,7 @@ TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang docs_reference))
 DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
-SHOPS=($(wanted_of vendure))
+SHOPS=($(wanted_of node_postgres vendure))
 if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
