@@ -38,7 +38,7 @@ suite_of() {
 # What the tests need.  postgresql-server-dev itself would bring LLVM, nearly a
 # gigabyte: its files alone are unpacked, and the build does without.
 packages_of() {
-	echo "postgresql-$1,gcc,make,libc6-dev,perl,libipc-run-perl,xz-utils,libpq-dev,libcurl4-openssl-dev,liblbfgs-dev"
+	echo "postgresql-$1,gcc,make,libc6-dev,perl,libipc-run-perl,xz-utils,libpq-dev,libcurl4-openssl-dev,liblbfgs-dev,pgbouncer"
 }
 
 # What pg_upgrade comes from: bookworm's 15 unpacked beside trixie's 17, with the
@@ -78,6 +78,8 @@ make_chroot() {
 		old_server | chroot "$new" sh -s -- "$MIRROR" >>"$CHROOTS/$major.log" 2>&1 ||
 			echo "PostgreSQL $major: no PostgreSQL 15 beside it, so no pg_upgrade" >&2
 	fi
+	packages_of "$major" >"$new/etc/retention-packages"
+	rm -rf "$folder"
 	mv -T "$new" "$folder"
 }
 
@@ -115,7 +117,7 @@ run_version() {
 	printf '\n# PostgreSQL %s in %s\n' "$major" "$(suite_of "$major")"
 	(
 		flock 9
-		[ -d "$folder" ] || make_chroot "$major"
+		[ "$(cat "$folder/etc/retention-packages" 2>/dev/null)" = "$(packages_of "$major")" ] || make_chroot "$major"
 	) 9>"$CHROOTS/$major.lock" || {
 		echo "PostgreSQL $major: skipped, its Debian could not be made (see $CHROOTS/$major.log)"
 		return 77
