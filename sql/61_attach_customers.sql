@@ -2,7 +2,13 @@
 -- What attaching one table of customers, reviews, lines or events shares
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION retention.relation_facts(relation regclass, arguments text[], expressions text[], latest_by text DEFAULT NULL)
+CREATE FUNCTION retention.relation_facts(
+	relation regclass,
+	arguments text[],
+	expressions text[],
+	latest_by text DEFAULT NULL,
+	condition text DEFAULT NULL
+)
 	RETURNS text
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
@@ -11,6 +17,7 @@ DECLARE
 	argument record;
 	columns text[] := '{}';
 	table_name text;
+	restriction text := '';
 BEGIN
 	FOR argument IN
 		SELECT a.name, a.expression
@@ -24,17 +31,21 @@ BEGIN
 	SELECT c.relname INTO table_name
 	FROM pg_class c
 	WHERE c.oid = relation;
+	IF condition IS NOT NULL THEN
+		PERFORM retention.check_expression(relation, 'condition', condition);
+		restriction := format(E' WHERE (%s\n)', condition);
+	END IF;
 	IF latest_by IS NOT NULL THEN
 		PERFORM retention.check_expression(relation, 'latest_by', latest_by);
 		RETURN format(
-			E'SELECT DISTINCT ON (1) %s FROM %s AS %I ORDER BY 1, (%s\n) DESC NULLS LAST',
-			array_to_string(columns, ', '), relation, table_name, latest_by);
+			E'SELECT DISTINCT ON (1) %s FROM %s AS %I%s ORDER BY 1, (%s\n) DESC NULLS LAST',
+			array_to_string(columns, ', '), relation, table_name, restriction, latest_by);
 	END IF;
-	RETURN format('SELECT %s FROM %s AS %I', array_to_string(columns, ', '), relation, table_name);
+	RETURN format('SELECT %s FROM %s AS %I%s', array_to_string(columns, ', '), relation, table_name, restriction);
 END
 $$;
 
-COMMENT ON FUNCTION retention.relation_facts(regclass, text[], text[], text) IS 'The facts query over one table: a column for each argument that is given, under the argument''s name, and with latest_by only the row where that is greatest for each value of the first; an error naming the argument when its expression does not work';
+COMMENT ON FUNCTION retention.relation_facts(regclass, text[], text[], text, text) IS 'The facts query over one table: a column for each argument that is given, under the argument''s name, of the rows for which condition holds, and with latest_by only the row where that is greatest for each value of the first; an error naming the argument when its expression does not work';
 
 CREATE FUNCTION retention.check_required(relation regclass, arguments text[], expressions text[])
 	RETURNS void
@@ -136,7 +147,8 @@ CREATE FUNCTION retention.attach_customers(
 	attributes text DEFAULT NULL,
 	shop text DEFAULT NULL,
 	latest_by text DEFAULT NULL,
-	for_shop text DEFAULT NULL
+	for_shop text DEFAULT NULL,
+	condition text DEFAULT NULL
 )
 	RETURNS text
 	LANGUAGE plpgsql
@@ -157,7 +169,8 @@ BEGIN
 			relation,
 			ARRAY['customer', 'name', 'nickname', 'birthday', 'phone', 'email', 'joined_at', 'consents', 'attributes', 'shop'],
 			ARRAY[customer, name, nickname, birthday, phone, email, joined_at, consents, attributes, shop],
-			latest_by),
+			latest_by,
+			condition),
 		'keep',
 		for_shop,
 		'customers');
@@ -168,5 +181,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION retention.attach_customers(regclass, text, text, text, text, text, text, text, text, text, text, text, text) IS
-	'Attaches a table of customers: from now on what it says of a customer is taken over in the transaction that changes it. Each argument is an SQL expression over the table''s row, a column''s name being the simplest; customer gives the same id as in attach_orders, as text. What is not given is left alone, so that several tables may each know a part. Where a customer has several rows, as in a table of orders, the one with the greatest latest_by counts; without it such a customer is an error. consents gives a JSON object, as in jsonb_build_object(''sms'', accepts_sms, ''email.care'', true): a channel alone means marketing; a consent is taken over when the shop says something else than before, and what it says first does not overrule a decision that is there, but for a refusal. A customer deleted in the shop stays: see forget_customer(). Only the table''s owner may. Returns the source''s name; CALL retention.backfill(name) for the customers already there';
+COMMENT ON FUNCTION retention.attach_customers(regclass, text, text, text, text, text, text, text, text, text, text, text, text, text) IS
+	'Attaches a table of customers: from now on what it says of a customer is taken over in the transaction that changes it. Each argument is an SQL expression over the table''s row, a column''s name being the simplest; customer gives the same id as in attach_orders, as text. What is not given is left alone, so that several tables may each know a part. Where a customer has several rows, as in a table of orders, the one with the greatest latest_by counts; without it such a customer is an error. With a condition only rows for which it holds count. consents gives a JSON object, as in jsonb_build_object(''sms'', accepts_sms, ''email.care'', true): a channel alone means marketing; a consent is taken over when the shop says something else than before, and what it says first does not overrule a decision that is there, but for a refusal. A customer deleted in the shop stays: see forget_customer(). Only the table''s owner may. Returns the source''s name; CALL retention.backfill(name) for the customers already there';

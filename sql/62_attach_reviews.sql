@@ -11,7 +11,8 @@ CREATE FUNCTION retention.attach_reviews(
 	content text DEFAULT NULL,
 	review_id text DEFAULT NULL,
 	orders text DEFAULT NULL,
-	for_shop text DEFAULT NULL
+	for_shop text DEFAULT NULL,
+	condition text DEFAULT NULL
 )
 	RETURNS text
 	LANGUAGE plpgsql
@@ -53,7 +54,8 @@ BEGIN
 		retention.relation_facts(
 			relation,
 			ARRAY['review_id', 'order_id', 'customer', 'score', 'content', 'happened_at'],
-			ARRAY[key, order_id, customer, score, content, happened_at]),
+			ARRAY[key, order_id, customer, score, content, happened_at],
+			condition => condition),
 		'keep',
 		(SELECT s.name FROM retention.shop s WHERE s.shop_id = orders_source.shop_id),
 		'reviews',
@@ -65,5 +67,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION retention.attach_reviews(regclass, text, text, text, text, text, text, text, text) IS
-	'Attaches a table of reviews: from now on each is recorded in feedback in the transaction that writes it, changed when the shop changes it and taken away when the shop takes it away. Each argument is an SQL expression over the table''s row. happened_at is required, and order_id or customer: without customer a review is by the customer of its order, and one whose order has none is skipped. score goes from 0 or 1 (worst) to 5 (best); review_id NULL takes the primary key. orders names the source of the orders, NULL meaning the only one. Only the table''s owner may. Returns the source''s name; CALL retention.backfill(name), after that of the orders, for the reviews already there';
+COMMENT ON FUNCTION retention.attach_reviews(regclass, text, text, text, text, text, text, text, text, text) IS
+	'Attaches a table of reviews: from now on each is recorded in feedback in the transaction that writes it, changed when the shop changes it and taken away when the shop takes it away. Each argument is an SQL expression over the table''s row. happened_at is required, and order_id or customer: without customer a review is by the customer of its order, and one whose order has none is skipped. score goes from 0 or 1 (worst) to 5 (best); review_id NULL takes the primary key; with a condition only reviews for which it holds count, as in ''approved''. orders names the source of the orders, NULL meaning the only one. Only the table''s owner may. Returns the source''s name; CALL retention.backfill(name), after that of the orders, for the reviews already there';

@@ -9,7 +9,8 @@ CREATE FUNCTION retention.attach_lines(
 	quantity text DEFAULT NULL,
 	amount text DEFAULT NULL,
 	orders text DEFAULT NULL,
-	for_shop text DEFAULT NULL
+	for_shop text DEFAULT NULL,
+	condition text DEFAULT NULL
 )
 	RETURNS text
 	LANGUAGE plpgsql
@@ -29,7 +30,8 @@ BEGIN
 		retention.relation_facts(
 			relation,
 			ARRAY['order_id', 'product', 'quantity', 'amount'],
-			ARRAY[order_id, product, quantity, amount]),
+			ARRAY[order_id, product, quantity, amount],
+			condition => condition),
 		'keep',
 		(SELECT s.name FROM retention.shop s WHERE s.shop_id = orders_source.shop_id),
 		'lines',
@@ -39,8 +41,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION retention.attach_lines(regclass, text, text, text, text, text, text) IS
-	'Tells where the lines of orders are: lines() reads them there, nothing is copied and no trigger is made. Each argument is an SQL expression over the table''s row; order_id and product are required, and an index on what order_id is makes lines(order_ids) quick. orders names the source of the orders, NULL meaning the only one. Only the table''s owner may. Returns the source''s name';
+COMMENT ON FUNCTION retention.attach_lines(regclass, text, text, text, text, text, text, text) IS
+	'Tells where the lines of orders are: lines() reads them there, nothing is copied and no trigger is made. Each argument is an SQL expression over the table''s row; order_id and product are required, and an index on what order_id is makes lines(order_ids) quick; with a condition only rows for which it holds are lines, as in ''deleted_at IS NULL''. orders names the source of the orders, NULL meaning the only one. Only the table''s owner may. Returns the source''s name';
 
 CREATE FUNCTION retention.lines(order_ids text[] DEFAULT NULL, shop text DEFAULT NULL)
 	RETURNS TABLE (

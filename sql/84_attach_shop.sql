@@ -270,9 +270,9 @@ DECLARE
 			WHEN 'orders' THEN ARRAY['facts']
 			WHEN 'watch' THEN ARRAY['order_id']
 			WHEN 'customers' THEN
-				ARRAY['customer', 'name', 'nickname', 'birthday', 'phone', 'email', 'joined_at', 'consents', 'attributes', 'latest_by']
-			WHEN 'lines' THEN ARRAY['order_id', 'product', 'quantity', 'amount']
-			WHEN 'reviews' THEN ARRAY['happened_at', 'order_id', 'customer', 'score', 'content', 'review_id']
+				ARRAY['customer', 'name', 'nickname', 'birthday', 'phone', 'email', 'joined_at', 'consents', 'attributes', 'latest_by', 'condition']
+			WHEN 'lines' THEN ARRAY['order_id', 'product', 'quantity', 'amount', 'condition']
+			WHEN 'reviews' THEN ARRAY['happened_at', 'order_id', 'customer', 'score', 'content', 'review_id', 'condition']
 		END;
 	unknown text;
 BEGIN
@@ -306,6 +306,7 @@ BEGIN
 				consents => arguments ->> 'consents',
 				attributes => arguments ->> 'attributes',
 				latest_by => arguments ->> 'latest_by',
+				condition => arguments ->> 'condition',
 				for_shop => for_shop);
 		WHEN 'lines' THEN
 			RETURN retention.attach_lines(
@@ -314,6 +315,7 @@ BEGIN
 				product => arguments ->> 'product',
 				quantity => arguments ->> 'quantity',
 				amount => arguments ->> 'amount',
+				condition => arguments ->> 'condition',
 				orders => orders,
 				for_shop => for_shop);
 		WHEN 'reviews' THEN
@@ -325,6 +327,7 @@ BEGIN
 				score => arguments ->> 'score',
 				content => arguments ->> 'content',
 				review_id => arguments ->> 'review_id',
+				condition => arguments ->> 'condition',
 				orders => orders,
 				for_shop => for_shop);
 	END CASE;
@@ -353,6 +356,7 @@ DECLARE
 	piece record;
 	found_currency text;
 	shop_currency text;
+	found_orders boolean := false;
 	backfills text[] := '{}';
 BEGIN
 	FOR piece IN
@@ -386,6 +390,7 @@ BEGIN
 						WHEN 'lines' THEN 'read in place'
 						ELSE 'attached'
 					END;
+				found_orders := found_orders OR part = 'orders';
 				IF part IN ('orders', 'customers', 'reviews') THEN
 					backfills := backfills || format('CALL retention.backfill(%L);', attached_as);
 				END IF;
@@ -408,7 +413,7 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 
-	IF NOT EXISTS (SELECT FROM retention.source s WHERE s.name = orders_name OR starts_with(s.name, orders_name || ' ')) THEN
+	IF NOT found_orders THEN
 		RAISE EXCEPTION 'no orders of % were found', system
 			USING ERRCODE = 'undefined_table',
 				HINT = 'SELECT * FROM retention.shop_parts(...) shows which tables are missing.';

@@ -14,6 +14,7 @@
 # NO_APT=1        install nothing: tests that lack a package are skipped
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
 . "$ROOT/test/npm_tests.sh"
+. "$ROOT/test/docs_tests.sh"
 
 NAMES=("$@")
 CALLED_FROM=$PWD
@@ -268,10 +269,11 @@ REGRESS=($(wanted_of $(tests_in test/sql sql)))
 SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
-CHECKS=($(wanted_of build_gcc build_clang docs_reference))
+CHECKS=($(wanted_of build_gcc build_clang))
+DOCS=($(wanted_of docs_reference docs_how_to))
 DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
 SHOPS=($(wanted_of node_postgres vendure))
-if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]})) -eq 0 ]; then
+if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]} + ${#DOCS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
 
@@ -341,17 +343,9 @@ for name in "${REGRESS[@]}"; do
 done
 regress_suite REGRESS "${TESTS[@]}"
 
-# docs/reference.md is what the comments say, and everything has one
-docs_reference() {
-	"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE reference' &&
-		"$BINDIR/psql" -X -q -d reference -c 'CREATE EXTENSION retention' &&
-		"$BINDIR/psql" -X -d reference -f "$FOLDER/src/docs/reference.sql" >"$FOLDER/reference.md" &&
-		diff -u "$FOLDER/src/docs/reference.md" "$FOLDER/reference.md" && return
-	echo "docs/reference.md is not what the comments say: run bash docs/reference.sh"
-	return 1
-}
-
-! wanted docs_reference || timed docs_reference "$FOLDER/docs_reference.log" docs_reference
+for name in "${DOCS[@]}"; do
+	timed "$name" "$FOLDER/$name.log" "$name"
+done
 
 suite 'isolation' "${SPECS[@]}"
 if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then

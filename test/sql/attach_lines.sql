@@ -92,6 +92,12 @@ SELECT current_user = session_user AS back, current_setting('transaction_read_on
 -- Nothing to sync; detach works without the table.
 CALL retention.backfill('shop.items');
 SELECT retention.resync('shop.items');
+-- Only the rows that are lines.
+SELECT retention.detach('shop.items');
+SELECT retention.attach_lines('shop.items', 'order_id', 'sku', condition => 'qtyy > 1');
+SELECT retention.attach_lines('shop.items', 'order_id', 'sku', condition => 'true) OR (true');
+SELECT retention.attach_lines('shop.items', 'order_id', 'sku', quantity => 'qty', condition => 'qty > 1 AND id < 10 -- more than one');
+SELECT order_id, product, quantity FROM retention.lines() ORDER BY 1, 2;
 DROP TABLE shop.items;
 SELECT * FROM retention.lines();
 SELECT retention.detach('shop.items');

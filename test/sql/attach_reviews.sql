@@ -101,6 +101,15 @@ SELECT retention.attach_reviews('shop.no_key', 'created_at', customer => '42', s
 INSERT INTO shop.no_key VALUES (7, '2024-04-21');
 SELECT customer_id, order_id, score, happened_at FROM retention.feedback WHERE kind = 'review';
 
+-- Only those for which a condition holds; one for which it holds no more is taken away.
+SELECT retention.detach('shop.no_key');
+ALTER TABLE shop.no_key ADD COLUMN approved boolean NOT NULL DEFAULT true;
+SELECT retention.attach_reviews('shop.no_key', 'created_at', customer => '43', review_id => 'order_id', condition => 'approved');
+INSERT INTO shop.no_key VALUES (8, '2024-04-22', true), (9, '2024-04-23', false);
+SELECT customer_id, happened_at FROM retention.feedback WHERE kind = 'review' AND customer_id = '43';
+UPDATE shop.no_key SET approved = false WHERE order_id = 8;
+SELECT count(*) FROM retention.feedback WHERE kind = 'review' AND customer_id = '43';
+
 SET client_min_messages = warning;
 DROP SCHEMA shop CASCADE;
 \set ECHO none

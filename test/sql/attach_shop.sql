@@ -22,7 +22,7 @@ $$)),
 		('watch', 'returns', false, jsonb_build_object('order_id', '{{row}}.sale')),
 		('currency', 'Sale', false, jsonb_build_object('query', 'SELECT s.currency FROM {{Sale}} s LIMIT 1')),
 		('lines', 'item', true, jsonb_build_object('order_id', 'sale', 'product', 'sku')),
-		('customers', 'buyer', false, jsonb_build_object('customer', 'id', 'name', 'name'))
+		('customers', 'buyer', false, jsonb_build_object('customer', 'id', 'name', 'name', 'condition', 'id > 0'))
 $adapter$;
 COMMENT ON FUNCTION retention.adapter_stall() IS 'Stall 1';
 CREATE FUNCTION retention.adapter_for_nothing() RETURNS integer LANGUAGE sql AS 'SELECT 1';
@@ -92,6 +92,8 @@ INSERT INTO "North Stall"."my Sale" VALUES (2, 7, 30, '2024-05-01 12:00', 'eur')
 INSERT INTO "North Stall"."my returns" (sale, cents) VALUES (2, 1000);
 INSERT INTO stall."Sale" VALUES (2, 7, 40, '2024-05-01 12:00', 'CNY');
 SELECT source_id, order_id, customer_id, value, paid_at FROM retention.purchase ORDER BY 1;
+INSERT INTO "North Stall"."my buyer" VALUES (7, 'Mei'), (-1, 'Nobody');
+SELECT customer_id, name FROM retention.customer ORDER BY 1;
 
 -- ---------------------------------------------------------------------------
 -- Who may
