@@ -139,6 +139,8 @@ esac
 mkdir -p "$CHROOTS" 2>/dev/null && [ "$(id -u)" -eq 0 ] || why="not root"
 command -v mmdebstrap >/dev/null || { [ -z "${why:-}" ] && apt-get -qq install -y --no-install-recommends mmdebstrap >/dev/null 2>&1; } ||
 	why=${why:-"no mmdebstrap here"}
+unshare --mount --pid --fork sh -c 'mount --make-rprivate / && mount -t tmpfs tmpfs /mnt' 2>/dev/null ||
+	why=${why:-"no namespaces of its own to be had here"}
 if [ -n "${why:-}" ]; then
 	for version in "${versions[@]}"; do
 		echo "PostgreSQL $version: skipped, $why"
