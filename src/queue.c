@@ -86,8 +86,10 @@ static OwnQuery lock_candidates = {
 };
 
 /*
- * Sorted, and only behind those that this claim has inserted before: two
- * claims must never wait for each other.
+ * Sorted, and only behind those that this claim has inserted or updated before:
+ * then every claim waits only for customers behind all those it holds, and two
+ * never wait for each other.  One that exists may be waited for too, when it
+ * came after this statement's snapshot and another claim has updated it since.
  */
 static OwnQuery insert_contacts = {
 	"INSERT INTO retention.care_contact (shop_id, customer_id)"
@@ -287,6 +289,13 @@ read_candidates(Claim *claim, QueueShop *shop, int64 priority, int *ncandidates)
 	return messages;
 }
 
+static void
+hold_contact(Claim *claim, char *customer_id)
+{
+	if (strcmp(customer_id, claim->last_contact) > 0)
+		claim->last_contact = customer_id;
+}
+
 /*
  * Lock the customers of messages that caps count.  Messages of a customer
  * whom another claim has in hand are left for a later one.
@@ -314,12 +323,7 @@ lock_customers(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	args[2] = CStringGetTextDatum(claim->last_contact);
 	ninserted = own_execute(&insert_contacts, args, NULL);
 	for (uint64 i = 0; i < ninserted; i++)
-	{
-		char	   *inserted = own_text(SPI_tuptable->vals[i], 1);
-
-		if (strcmp(inserted, claim->last_contact) > 0)
-			claim->last_contact = inserted;
-	}
+		hold_contact(claim, own_text(SPI_tuptable->vals[i], 1));
 	nlocked = own_execute(&lock_contacts, args, NULL);
 	locked = (char **) palloc(Max(nlocked, 1) * sizeof(char *));
 	for (uint64 i = 0; i < nlocked; i++)
@@ -455,6 +459,8 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 		args[1] = TEXTS_OF(counted, ncounted, customer_id);
 		args[2] = TimestampTzGetDatum(claim->at);
 		own_execute(&touch_contacts, args, NULL);
+		for (int i = 0; i < ncounted; i++)
+			hold_contact(claim, counted[i]->customer_id);
 	}
 
 	for (int i = 0; i < n; i++)

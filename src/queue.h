@@ -122,7 +122,7 @@ typedef struct Claim
 	TimestampTz lease_ends;
 	char	   *worker;			/* may be NULL */
 	bool		by_people;		/* a task: who does it finds the words */
-	char	   *last_contact;	/* last row of care_contact inserted for a shop */
+	char	   *last_contact;	/* last row of care_contact inserted or updated for a shop */
 	int32		granted;
 	ReturnSetInfo *result;
 } Claim;
