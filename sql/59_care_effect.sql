@@ -65,7 +65,7 @@ CREATE VIEW retention.care_effect AS
 			pg_catalog.count(*) FILTER (WHERE m.state = 'failed') AS failed,
 			pg_catalog.count(*) FILTER (WHERE m.state IN ('skipped', 'cancelled')) AS skipped,
 			coalesce(pg_catalog.sum(m.segments) FILTER (WHERE m.state = 'sent'), 0)::bigint AS segments,
-			pg_catalog.count(m.responded_at) AS responses
+			pg_catalog.count(m.responded_at) FILTER (WHERE m.state = 'sent') AS responses
 		FROM message m
 		GROUP BY m.shop_id, m.rule, m.month
 	), refused AS (

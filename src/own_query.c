@@ -349,10 +349,13 @@ Datum
 own_text_array(char **strings, int n)
 {
 	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+	bool	   *nulls = (bool *) palloc(Max(n, 1) * sizeof(bool));
+	int			lower = 1;
 
 	for (int i = 0; i < n; i++)
-		values[i] = CStringGetTextDatum(strings[i]);
-	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+		own_set_text(&values[i], &nulls[i], strings[i]);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower,
+											  TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 void

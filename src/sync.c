@@ -238,7 +238,8 @@ lock_batch(SyncBatch *batch, int nnamed)
 	CustomerKey *keys;
 	int			nkeys = collect_customers(batch, &keys);
 
-	batch->customers = customers_lock(keys, nkeys);
+	batch->customers = batch->prepared ? customers_lock_all_known(keys, nkeys) :
+		customers_lock(keys, nkeys);
 	(void) hold_unrecorded(batch);
 
 	while (transactions_completed() != batch->completions)
@@ -387,12 +388,13 @@ check_inserted(SyncBatch *batch)
 }
 
 static void
-sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+sync_batch(SyncSource *source, char **order_ids, int norders, bool prepared, SyncCounts *counts)
 {
 	SyncBatch	batch;
 
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
+	batch.prepared = prepared;
 	batch.now = retention_clock_now();
 	batch.first_seen_at = counts->baseline ? sync_before_attachment(source) : batch.now;
 	batch.messages_since = counts->baseline ? DT_NOEND : source->attached_at;
@@ -514,13 +516,15 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 void
 sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
-	if (norders > SYNC_BATCH)
+	bool		prepared = norders > SYNC_BATCH;
+
+	if (prepared)
 		prepare_many(source, order_ids, norders);
 	for (int done = 0; done < norders; done += SYNC_BATCH)
 	{
 		CHECK_FOR_INTERRUPTS();
 		SPI_connect();
-		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), counts);
+		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), prepared, counts);
 		SPI_finish();
 	}
 }

@@ -377,7 +377,7 @@ if [ ${#CLIENTS[@]} -gt 0 ]; then
 fi
 for name in "${CLIENTS[@]}"; do
 	cat >"$FOLDER/client.sh" <<-'SCRIPT'
-		gcc -Wall -Wextra -Werror -I"$("$1" --includedir)" "$2.c" -o "$3" -L"$("$1" --libdir)" -lpq && "$3"
+		gcc -Wall -Wextra -Werror -I"$("$1" --includedir)" "$2.c" -o "$3" -L"$("$1" --libdir)" -lpq -lm && "$3"
 	SCRIPT
 	timed "$name" "$FOLDER/$name.log" as_server env PGDATABASE=client bash "$FOLDER/client.sh" \
 		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"

@@ -81,7 +81,7 @@ SELECT pg_temp.try(c) FROM unnest(ARRAY[
 	'customer_id IN (SELECT b.customer_id FROM retention.buyers_of(''tea'', ''2024-02-01'', shop => customers.shop) AS b)',
 	'customer_id IN (SELECT b.customer_id FROM retention.buyers_of(''tea'', shop => ''Tea House'') AS b WHERE b.orders >= 2)',
 	'customer_id NOT IN (SELECT b.customer_id FROM retention.buyers_of(''cup'', shop => ''Tea House'') AS b) AND purchases > 0',
-	'segment = ''Champions''', 'recency = 5', 'rfm IS NULL',
+	'segment = ''Champions''', 'recency = 5', 'rfm IS NULL', 'p_alive > 0.5 OR clv > 100',
 	'extract(month FROM birthday) = 5',
 	'(SELECT max(o.value) FROM retention.orders AS o WHERE o.shop_id = customers.shop_id AND o.customer_id = customers.customer_id) >= 100',
 	'customer_id IN (SELECT a.customer_id FROM retention.audience_customers(''loyal'', ''Tea House'') AS a) AND recency_days > 30',

@@ -136,7 +136,7 @@ SELECT retention.attach_orders('gone', order_id => 'id', customer => 'customer',
 -- A shipped rule edited, one switched on, one added.
 UPDATE retention.care_rules SET delay = '45 minutes', enabled = true WHERE shop_id = 1 AND name = 'unpaid_reminder';
 SELECT retention.enable_rule('second_unpaid_reminder', 'Tea House');
-INSERT INTO retention.care_rules (shop_id, name, event, delay, channel) VALUES (1, 'a call', 'unpaid', '2 days', 'call');
+INSERT INTO retention.care_rules (shop_id, name, event, delay, channel, condition) VALUES (1, 'a call', 'unpaid', '2 days', 'call', 'purchase.total > 0');
 });
 
 at_noon('shop', q{
@@ -168,18 +168,23 @@ VALUES (1, '7', 'basket-1', 10, '2024-05-01', '2024-05-02', '2024-05-01', 'relea
 INSERT INTO retention.referral (shop_id, customer_id, referrer_id, source_id, order_id, decided_at)
 VALUES (1, '7', '3', 1, '1', '2024-05-01');
 INSERT INTO retention.tier_review VALUES (1, 'a ladder', '2024-05-01');
-INSERT INTO retention.care_template VALUES (1, 'unpaid_reminder', 'zh', '{{nickname|亲}}，订单还在等您');
+INSERT INTO retention.care_template VALUES (1, 'unpaid_reminder', 'zh', '{{nickname|亲}}，订单还在等您', '{{nickname|亲}}的订单');
 INSERT INTO retention.care_cap VALUES (1, 'marketing', 'sms', '30 days', 2);
 INSERT INTO retention.care_contact VALUES (1, '7', '2024-05-01', 1, 1);
 INSERT INTO retention.festival VALUES (1, 'founding', 'festival', '2024-06-01', '店庆', '店庆快乐');
 INSERT INTO retention.care_effect_kept (shop_id, rule, month, queued, sent, customers, failed, skipped, reasons, segments, responses, buyers, orders, sales)
 VALUES (1, 'unpaid_reminder', '2024-04-01', 3, 2, 2, 1, 0, '{}', 2, 0, 1, 1, 10);
 INSERT INTO retention.last_run VALUES (true, '2024-04-30', '2024-04-30 00:00:01.5+00');
+INSERT INTO retention.customer_tag VALUES (1, '3', '老友', false, '2024-05-01', 'mei');
+INSERT INTO retention.customer_profile (shop_id, customer_id, fields, registered_by) VALUES (1, '3', '{"habits": "绿茶"}', 'mei');
+SELECT retention.define_tag_rule('big', 'spent > 1000', shop => 'Tea House');
 INSERT INTO retention.forecast (shop_id, fitted_at, asked_model, forecast_at, purchase_model, value_model, purchase_problem)
 VALUES (2, '2024-05-01', 'bgnbd', '2024-05-01', retention.bgnbd(0.1, pi(), 1e-300, 2), retention.gamma_gamma(1, 2, 3), 'too few');
 INSERT INTO retention.customer_forecast VALUES (2, 'bob', 0.1, sqrt(2), 12.34, 5.6, '2024-06-01');
-INSERT INTO retention.customer_tag VALUES (1, '3', '老友', NULL, '2024-05-01', 'mei');
 SELECT retention.define_audience('spenders', $$spent > 100 AND '老友' = ANY (tags)$$, '大客户', 'Tea House');
+INSERT INTO retention.feedback_route VALUES (1, 'Anhui', 'mei');
+SELECT retention.open_feedback('3', '破了', region => 'Anhui', reference => 'k1', shop => 'Tea House');
+SELECT retention.solve_feedback('k1', '换货', shop => 'Tea House');
 INSERT INTO retention.care_call VALUES (1, '7', 'big_order_call', 'order:1:1', 1, 'mei', 'reached', 'happy', '2024-05-01', NULL);
 
 -- An order that could not be synced, a source truncated, one detached.

@@ -32,7 +32,8 @@ my $messages = 300;
 $node->safe_psql('postgres', qq(
 	CREATE EXTENSION retention;
 	INSERT INTO retention.shop (shop_id, name, quiet_from, care_max_attempts) VALUES (1, 'Tea House', NULL, 100);
-	INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'greeting', 'zh', '你好，"{{customer.name|亲}}"');
+	INSERT INTO retention.care_template (shop_id, name, language, text, subject_line)
+	VALUES (1, 'greeting', 'zh', '你好，"{{customer.name|亲}}"', '{{customer.name|亲}}的信');
 	INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, template)
 	VALUES (1, 'hello', 'birthday', 'sms', 'transactional', 'greeting'), (1, 'mail', 'birthday', 'email', 'transactional', 'greeting');
 	INSERT INTO retention.customer (shop_id, customer_id, phone) SELECT 1, 'c' || n, '1380000' || n FROM generate_series(1, $messages) AS n;
@@ -224,7 +225,7 @@ is(system($sender, '-d', $connstr, '-c', 'email', '-x', "sh '$mail.sh' '$mail'",
 is($node->safe_psql('postgres', 'SELECT customer_id, state, provider_id, reason, last_error FROM retention.care_message ORDER BY customer_id'),
 	"c1|sent|mail-1||\nc2|failed||refused for good|the command ended with status 65\nc3|queued||failed, will be tried again|the command ended with status 1",
 	'its exit status says what became of the message');
-like(slurp_file($mail), qr/"recipient":"c1\@example.com","text":"【Tea House】你好，\\"亲\\""/, 'and it reads the message as JSON');
+like(slurp_file($mail), qr/"recipient":"c1\@example.com","subject_line":"亲的信","text":"【Tea House】你好，\\"亲\\""/, 'and it reads the message as JSON');
 isnt(system($sender, '-c', 'email'), 0, 'a worker must be told where to');
 
 kill 'TERM', $provider;
