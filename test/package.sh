@@ -8,6 +8,7 @@
 #   bash test/package.sh [15|17|18]
 #
 # RETENTION_MIRROR  Debian mirror (default http://deb.debian.org/debian)
+# DEB_BUILD_OPTIONS nocheck leaves out the tests while building
 # KEEP=1            keep the folder, with the packages, and say where it is
 set -eu
 
@@ -57,7 +58,7 @@ inside() {
 		shift
 		mount --make-rprivate / && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
 			mount -t tmpfs tmpfs "$root/dev/shm" || exit
-		exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
+		exec env -i DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-}" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
 	' - "$root" "$@"
 }
 
