@@ -88,6 +88,7 @@ debian clean "postgresql-$MAJOR"
 cp "$FOLDER/build/tmp/$deb" "$FOLDER/clean/tmp/"
 inside clean sh -euc "
 	cd /
+	apt-get -qq -o Acquire::Check-Valid-Until=false update
 	apt-get -qq install -y /tmp/$deb
 	pg_createcluster --start $MAJOR main >/dev/null
 	psql() { runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 \"\$@\"; }
