@@ -4,23 +4,15 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RetentionNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('shop');
-$node->init;
-$node->append_conf('postgresql.conf', "extension_destdir = '$ENV{RETENTION_STAGE}'")
-  if $ENV{RETENTION_STAGE};
-$node->append_conf('postgresql.conf', "timezone = 'UTC'");
-$node->start;
-
-if (!$ENV{RETENTION_STAGE}
-	&& $node->safe_psql('postgres', q(SELECT count(*) FROM pg_available_extensions WHERE name = 'retention')) eq '0')
-{
-	$node->stop;
-	plan skip_all => 'retention is not installed; RETENTION_STAGE may name the directory it was staged in';
-}
+my $node = retention_node('shop', conf => "timezone = 'UTC'");
 
 # Run SQL at a fixed moment.
 sub at_noon
@@ -182,6 +174,7 @@ INSERT INTO retention.care_contact VALUES (1, '7', '2024-05-01', 1, 1);
 INSERT INTO retention.festival VALUES (1, 'founding', 'festival', '2024-06-01', '店庆', '店庆快乐');
 INSERT INTO retention.care_effect_kept (shop_id, rule, month, queued, sent, customers, failed, skipped, reasons, segments, responses, buyers, orders, sales)
 VALUES (1, 'unpaid_reminder', '2024-04-01', 3, 2, 2, 1, 0, '{}', 2, 0, 1, 1, 10);
+INSERT INTO retention.last_run VALUES (true, '2024-04-30', '2024-04-30 00:00:01.5+00');
 INSERT INTO retention.customer_tag VALUES (1, '3', '老友', false, '2024-05-01', 'mei');
 INSERT INTO retention.customer_profile (shop_id, customer_id, fields, registered_by) VALUES (1, '3', '{"habits": "绿茶"}', 'mei');
 SELECT retention.define_tag_rule('big', 'spent > 1000', shop => 'Tea House');
