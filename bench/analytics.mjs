@@ -21,8 +21,7 @@ const N = [1, 3, 7, 30, 90];
 const QUINTILES = ranked => `SELECT r, f, m, count(*) FROM (
 	SELECT 1 + 5 * (rank() OVER (ORDER BY l) - 1) / n AS r, 1 + 5 * (rank() OVER (ORDER BY p) - 1) / n AS f, 1 + 5 * (rank() OVER (ORDER BY s) - 1) / n AS m
 	FROM (${ranked}) AS c) AS q GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
-const RFM_OURS = source => `SELECT (score).recency, (score).frequency, (score).monetary, count(*)
-	FROM (SELECT retention.rfm_score(l, p, s) OVER () AS score FROM (${source}) AS c OFFSET 0) AS q GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
+const RFM_OURS = (call, source) => `SELECT recency, frequency, monetary, customers FROM (SELECT (unnest(${call})).* FROM ${source}) AS r ORDER BY 1, 2, 3`;
 
 const questions = [
 	{
@@ -95,8 +94,9 @@ const questions = [
 	{
 		name: 'RFM scores',
 		plain: QUINTILES('SELECT max(paid_at) AS l, count(*) AS p, sum(amount) AS s, count(*) OVER () AS n FROM orders GROUP BY customer_id'),
-		ours: (source, raw) => RFM_OURS(raw ? 'SELECT max(paid_at) AS l, count(*) AS p, sum(amount) AS s FROM orders GROUP BY customer_id'
-			: `SELECT retention.last_purchase(history) AS l, retention.purchases(history) AS p, retention.spent(history) AS s FROM ${source}`),
+		ours: (source, raw) => raw
+			? RFM_OURS('retention.rfm_matrix(customer_id, paid_at, amount)', 'orders')
+			: RFM_OURS(`retention.rfm_matrix(history, ${AT})`, source),
 		duckdb: QUINTILES('SELECT max(paid_at) AS l, count(*) AS p, sum(amount) AS s, count(*) OVER () AS n FROM orders GROUP BY customer_id').replaceAll(') / n', ') // n'),
 		rollup: QUINTILES('SELECT t[len(t)] AS l, len(t) AS p, list_sum(a) AS s, count(*) OVER () AS n FROM rollup').replaceAll(') / n', ') // n'),
 	},
@@ -129,7 +129,11 @@ function run(script) {
 
 function postgresql(query, workers, times) {
 	const settings = `SET TimeZone = 'UTC'; SET max_parallel_workers_per_gather = ${workers}; SET work_mem = '256MB'; SET jit = off;`;
-	const rows = run(`${settings}\nCOPY (${query}) TO STDOUT WITH (FORMAT csv)`).trim();
+	const lines = run(`${settings}\n\\timing on\nCOPY (${query}) TO STDOUT WITH (FORMAT csv)`).trim().split('\n');
+	const first = Number(/^Time: ([0-9.]+) ms/.exec(lines.pop())[1]);
+	const rows = lines.join('\n');
+	if (times === 1)
+		return { rows, ms: first };
 	const timed = run(`${settings}\n\\timing on\n\\o /dev/null\n${(query.replaceAll('\n', ' ') + ';\n').repeat(times)}`);
 	return { rows, ms: median([...timed.matchAll(/^Time: ([0-9.]+) ms/gm)].map(m => Number(m[1]))) };
 }
@@ -158,7 +162,7 @@ const loaded = Date.now() - started;
 started = Date.now();
 await connection.run('CREATE TABLE rollup AS SELECT customer_id, list(paid_at ORDER BY paid_at) AS t, list(amount ORDER BY paid_at) AS a FROM orders GROUP BY 1');
 console.log(`DuckDB: orders loaded in ${loaded} ms, rollup by customer built in ${Date.now() - started} ms`);
-console.log(`\n${orders} orders, milliseconds, medians of ${repetitions}; 1 thread / 2 threads (PostgreSQL: no worker / 1 worker)`);
+console.log(`\n${orders} orders, milliseconds, medians of ${repetitions} (of the first two columns: once); 1 thread / 2 threads (PostgreSQL: no worker / 1 worker)`);
 console.log('question'.padEnd(22), ...['plain SQL', 'ours, orders', 'ours, kept', 'DuckDB', 'DuckDB rollup'].map(h => h.padStart(17)), 'DuckDB / kept'.padStart(15));
 
 let wrong = 0;
@@ -166,7 +170,7 @@ for (const question of questions) {
 	const cells = { plain: [], raw: [], kept: [], duckdb: [], rollup: [] };
 	for (const threads of [1, 2]) {
 		cells.plain.push(postgresql(question.plain, threads - 1, 1));
-		cells.raw.push(postgresql(question.ours(FROM_ORDERS, true), threads - 1, Number(repetitions)));
+		cells.raw.push(postgresql(question.ours(FROM_ORDERS, true), threads - 1, 1));
 		cells.kept.push(postgresql(question.ours('histories', false), threads - 1, Number(repetitions)));
 		cells.duckdb.push(await duckdb(connection, question.duckdb, threads, Number(repetitions)));
 		cells.rollup.push(await duckdb(connection, question.rollup, threads, Number(repetitions)));
@@ -185,6 +189,32 @@ for (const question of questions) {
 		}
 	}
 }
+
+// What one pass over the orders costs, beside the cheapest there is.
+const pair = query => [0, 1].map(workers => postgresql(query, workers, Number(repetitions)).ms);
+const show = (name, ms, base) => console.log(name.padEnd(44), ms.map(m => m.toFixed(0)).join(' / ').padStart(15),
+	ms.map((m, i) => (m / base[i]).toFixed(2)).join(' / ').padStart(15));
+console.log('\nOne pass over the orders, no worker / 1 worker: milliseconds, times as long as count(*), sum(amount)');
+const floor = pair('SELECT count(*), sum(amount) FROM orders');
+show('count(*), sum(amount)', floor, floor);
+show('repurchase_rate(customer_id)', pair('SELECT retention.repurchase_rate(customer_id) FROM orders'), floor);
+show('rfm_matrix(customer_id, paid_at, amount)', pair('SELECT retention.rfm_matrix(customer_id, paid_at, amount) FROM orders'), floor);
+
+run('CREATE TABLE totals AS SELECT customer_id, max(paid_at) AS l, count(*) AS p, sum(amount) AS s FROM orders GROUP BY 1; VACUUM ANALYZE totals');
+console.log('\nScores of every customer, from one row a customer, no worker: milliseconds');
+const scored = 'SELECT customer_id, retention.rfm_score(l, p, s) OVER () AS score FROM totals';
+const window = postgresql(`SELECT count(score) FROM (${scored} OFFSET 0) AS q`, 0, Number(repetitions)).ms;
+const ntile = postgresql('SELECT count(r), count(f), count(m) FROM (SELECT ntile(5) OVER (ORDER BY l) AS r, ntile(5) OVER (ORDER BY p) AS f, ntile(5) OVER (ORDER BY s) AS m FROM totals OFFSET 0) AS q',
+	0, Number(repetitions)).ms;
+console.log(`rfm_score() ${window.toFixed(0)}, three ntile(5) ${ntile.toFixed(0)}: ${(ntile / window).toFixed(1)} times as long`);
+const differing = run(`SELECT count(*) FROM (SELECT (score).*, 1 + 5 * (rank() OVER (ORDER BY l) - 1) / n AS r, 1 + 5 * (rank() OVER (ORDER BY p) - 1) / n AS f,
+	1 + 5 * (rank() OVER (ORDER BY s) - 1) / n AS m FROM (SELECT *, count(*) OVER () AS n, retention.rfm_score(l, p, s) OVER () AS score FROM totals) AS t) AS q
+	WHERE (recency, frequency, monetary) IS DISTINCT FROM (r, f, m)`.replaceAll('\n', ' ')).trim();
+if (differing !== '0') {
+	wrong++;
+	console.error(`rfm_score(): ${differing} customers differ from rank()`);
+}
+
 if (wrong > 0) {
 	console.error(`${wrong} answers differ`);
 	process.exit(1);

@@ -84,7 +84,7 @@ SQL
 for channel in sms email; do
 	cat >"$FOLDER/$channel.sql" <<-SQL
 		SELECT coalesce(array_agg(token), '{}') AS tokens FROM retention.claim_messages('$channel', $BATCH, '1 hour') \\gset
-		SELECT count(retention.mark_sent(token, token::text)) FROM unnest(':tokens'::uuid[]) AS token;
+		SELECT count(*) FROM retention.mark_messages(':tokens'::uuid[], ':tokens'::text[]);
 	SQL
 done
 cat >"$FOLDER/plain.sql" <<-SQL

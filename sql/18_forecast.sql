@@ -117,7 +117,7 @@ COMMENT ON COLUMN retention.purchase_model.b_error IS 'Standard error of b';
 COMMENT ON COLUMN retention.purchase_model.log_likelihood IS 'Log-likelihood at the maximum';
 COMMENT ON COLUMN retention.purchase_model.customers IS 'Customers it was fitted to';
 COMMENT ON COLUMN retention.purchase_model.iterations IS 'Iterations of the optimiser';
-COMMENT ON COLUMN retention.purchase_model.converged IS 'Whether a maximum was found: the gradient is zero there, and the likelihood falls off in all directions';
+COMMENT ON COLUMN retention.purchase_model.converged IS 'Whether the likelihood rises no further. Where the errors are NULL it does so at the edge: a parameter has no bound, as when customers hardly differ; what the model says of them holds nevertheless';
 
 CREATE TYPE retention.value_model AS (
 	p double precision,
@@ -142,7 +142,7 @@ COMMENT ON COLUMN retention.value_model.gamma_error IS 'Standard error of gamma'
 COMMENT ON COLUMN retention.value_model.log_likelihood IS 'Log-likelihood at the maximum';
 COMMENT ON COLUMN retention.value_model.customers IS 'Customers it was fitted to: those with a repeat purchase that cost something';
 COMMENT ON COLUMN retention.value_model.iterations IS 'Iterations of the optimiser';
-COMMENT ON COLUMN retention.value_model.converged IS 'Whether a maximum was found';
+COMMENT ON COLUMN retention.value_model.converged IS 'Whether the likelihood rises no further; as in purchase_model';
 
 CREATE FUNCTION retention.bgnbd(r double precision, alpha double precision, a double precision, b double precision)
 	RETURNS retention.purchase_model

@@ -2,6 +2,35 @@
 -- shop: a loyalty programme and its settings
 -- ---------------------------------------------------------------------------
 
+CREATE FUNCTION retention.profile_fields_valid(profile_fields jsonb)
+	RETURNS boolean
+	LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	field record;
+BEGIN
+	IF jsonb_typeof(profile_fields) <> 'object' THEN
+		RAISE EXCEPTION 'profile_fields must be a JSON object, not %', profile_fields
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Write {"phone": 1, "habits": 4}: each field with its weight.';
+	END IF;
+	FOR field IN
+		SELECT f.key, f.value
+		FROM jsonb_each(profile_fields) AS f
+	LOOP
+		IF jsonb_typeof(field.value) <> 'number' OR (field.value #>> '{}')::numeric <= 0 THEN
+			RAISE EXCEPTION 'the weight of profile field "%" cannot be %', field.key, field.value
+				USING ERRCODE = 'invalid_parameter_value',
+					HINT = 'A weight is a number above 0; leave out a field that does not count.';
+		END IF;
+	END LOOP;
+	RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION retention.profile_fields_valid(jsonb) IS 'Whether this is a JSON object of fields and weights above 0; anything else is an error that names it';
+
 -- The column defaults are the default shop: attaching a source makes the row
 -- when there is none, so that the script never inserts into a dumped table.
 CREATE TABLE retention.shop (
@@ -44,8 +73,14 @@ CREATE TABLE retention.shop (
 	marketing_cap_days integer DEFAULT 7 CHECK (marketing_cap_days > 0),
 	suppress_unanswered integer DEFAULT 10 CHECK (suppress_unanswered > 0),
 	suppress_review_days integer DEFAULT 180 CHECK (suppress_review_days > 0),
+	suppress_p_alive double precision CHECK (suppress_p_alive > 0 AND suppress_p_alive <= 1),
 	care_max_attempts integer NOT NULL DEFAULT 5 CHECK (care_max_attempts > 0),
 	attribution_days integer NOT NULL DEFAULT 7 CHECK (attribution_days > 0),
+	profile_fields jsonb NOT NULL
+		DEFAULT '{"name": 1, "sex": 1, "region": 1, "phone": 1, "wechat": 1, "birthday": 1, "habits": 4, "taste": 4, "family": 4, "service": 4}'
+		CHECK (retention.profile_fields_valid(profile_fields)),
+	complaint_answer_days integer NOT NULL DEFAULT 0 CHECK (complaint_answer_days >= 0),
+	complaint_solve_days integer NOT NULL DEFAULT 3 CHECK (complaint_solve_days >= 0),
 	forecast_model text NOT NULL DEFAULT 'mbgnbd' CHECK (forecast_model IN ('bgnbd', 'mbgnbd')),
 	forecast_days integer NOT NULL DEFAULT 365 CHECK (forecast_days BETWEEN 1 AND 3650),
 	forecast_discount numeric NOT NULL DEFAULT 0.1 CHECK (forecast_discount BETWEEN 0 AND 10),
@@ -91,8 +126,12 @@ COMMENT ON COLUMN retention.shop.marketing_consent IS 'opt_in: marketing goes on
 COMMENT ON COLUMN retention.shop.marketing_cap_days IS 'A customer gets one marketing message in so many days, whatever the channel; NULL means no such cap. care_cap adds others';
 COMMENT ON COLUMN retention.shop.suppress_unanswered IS 'No marketing to those who answered none of their last so many marketing messages and bought nothing since; NULL means never';
 COMMENT ON COLUMN retention.shop.suppress_review_days IS 'No marketing for so many days after a bad review; NULL means never';
+COMMENT ON COLUMN retention.shop.suppress_p_alive IS 'No marketing to those who are still customers with a probability below this one, by customer_forecast; who has bought since that was made, or has no forecast, is written to. NULL means never';
 COMMENT ON COLUMN retention.shop.care_max_attempts IS 'A message is given up after it was tried so many times';
 COMMENT ON COLUMN retention.shop.attribution_days IS 'A purchase counts as the effect of messages sent up to so many days before it was paid';
+COMMENT ON COLUMN retention.shop.profile_fields IS 'The fields that make a customer''s profile complete, each with its weight; soft facts count four times as much as hard ones by default';
+COMMENT ON COLUMN retention.shop.complaint_answer_days IS 'A complaint is to be answered by the end of the day so many days after it was made: 0 is the same day';
+COMMENT ON COLUMN retention.shop.complaint_solve_days IS 'A complaint is to be solved by the end of the day so many days after it was made';
 COMMENT ON COLUMN retention.shop.forecast_model IS 'Model of the forecast: mbgnbd, or bgnbd, by which nobody leaves after a single purchase';
 COMMENT ON COLUMN retention.shop.forecast_days IS 'How many days ahead expected purchases and customer lifetime value look';
 COMMENT ON COLUMN retention.shop.forecast_discount IS 'By how much a purchase a year from now is worth less: 0.1 is 10 per cent';

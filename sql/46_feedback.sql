@@ -14,6 +14,23 @@ CREATE TABLE retention.feedback (
 	content text,
 	happened_at timestamptz NOT NULL,
 	recorded_at timestamptz NOT NULL,
+	state text CHECK (state IN ('open', 'answered', 'solved')),
+	region text,
+	owner text,
+	opened_at timestamptz,
+	answer_due_at timestamptz,
+	solve_due_at timestamptz,
+	answered_at timestamptz,
+	solved_at timestamptz,
+	outcome text,
+	reopened integer NOT NULL DEFAULT 0,
+	CHECK (state IS NULL OR (
+		kind IN ('complaint', 'call')
+		AND opened_at IS NOT NULL
+		AND answer_due_at IS NOT NULL
+		AND solve_due_at IS NOT NULL
+		AND (state = 'open' OR answered_at IS NOT NULL)
+		AND (state = 'solved') = (solved_at IS NOT NULL))),
 	PRIMARY KEY (shop_id, customer_id, kind, feedback_source_id, reference)
 );
 
@@ -21,6 +38,8 @@ CREATE TABLE retention.feedback (
 -- new by the moment it was recorded.
 CREATE INDEX feedback_reference ON retention.feedback (feedback_source_id, reference);
 CREATE INDEX feedback_recorded ON retention.feedback (recorded_at);
+CREATE UNIQUE INDEX feedback_followed ON retention.feedback (shop_id, reference) WHERE state IS NOT NULL;
+CREATE INDEX feedback_open ON retention.feedback (shop_id, solve_due_at) WHERE state IN ('open', 'answered');
 
 SELECT pg_catalog.pg_extension_config_dump('retention.feedback', '');
 
@@ -36,6 +55,16 @@ COMMENT ON COLUMN retention.feedback.score IS 'From 0 or 1 (worst) to 5 (best); 
 COMMENT ON COLUMN retention.feedback.content IS 'The text';
 COMMENT ON COLUMN retention.feedback.happened_at IS 'When the customer said it';
 COMMENT ON COLUMN retention.feedback.recorded_at IS 'When it was first recorded here; later than happened_at for reviews that a backfill brought';
+COMMENT ON COLUMN retention.feedback.state IS 'Of what is followed up: open, answered or solved; NULL for what was only recorded';
+COMMENT ON COLUMN retention.feedback.region IS 'Region it concerns';
+COMMENT ON COLUMN retention.feedback.owner IS 'Staff member who has to see to it';
+COMMENT ON COLUMN retention.feedback.opened_at IS 'Since when it is open: when it came in, or was last reopened';
+COMMENT ON COLUMN retention.feedback.answer_due_at IS 'To be answered before';
+COMMENT ON COLUMN retention.feedback.solve_due_at IS 'To be solved before';
+COMMENT ON COLUMN retention.feedback.answered_at IS 'When it was answered, since it was last opened';
+COMMENT ON COLUMN retention.feedback.solved_at IS 'When it was solved; NULL while it is not';
+COMMENT ON COLUMN retention.feedback.outcome IS 'How it was solved';
+COMMENT ON COLUMN retention.feedback.reopened IS 'How many times it was reopened';
 
 CREATE FUNCTION retention.record_feedback(
 	customer text,
@@ -56,6 +85,7 @@ DECLARE
 	the_shop integer := retention.shop_id(shop);
 	the_reference text := coalesce(record_feedback.reference, gen_random_uuid()::text);
 	the_source integer;
+	forgotten boolean;
 BEGIN
 	IF record_feedback.kind IS NULL OR record_feedback.kind NOT IN ('review', 'complaint', 'call') THEN
 		RAISE EXCEPTION 'kind cannot be %', coalesce(quote_literal(record_feedback.kind), 'NULL')
@@ -66,11 +96,10 @@ BEGIN
 		RAISE EXCEPTION 'score is %: scores go from 0 to 5', record_feedback.score
 			USING ERRCODE = 'numeric_value_out_of_range';
 	END IF;
-	IF NOT EXISTS (
-		SELECT
-		FROM retention.customer c
-		WHERE c.shop_id = the_shop AND c.customer_id = record_feedback.customer
-	) THEN
+	SELECT c.forgotten_at IS NOT NULL INTO forgotten
+	FROM retention.customer c
+	WHERE c.shop_id = the_shop AND c.customer_id = record_feedback.customer;
+	IF forgotten IS NULL THEN
 		RAISE EXCEPTION 'customer "%" is not known', record_feedback.customer
 			USING ERRCODE = 'undefined_object';
 	END IF;
@@ -93,7 +122,8 @@ BEGIN
 		source_id, order_id, score, content, happened_at, recorded_at)
 	VALUES (
 		the_shop, record_feedback.customer, record_feedback.kind, 0, the_reference,
-		the_source, record_feedback.order_id, record_feedback.score, record_feedback.content,
+		the_source, record_feedback.order_id, record_feedback.score,
+		CASE WHEN NOT forgotten THEN record_feedback.content END,
 		coalesce(record_feedback.happened_at, retention.now()), retention.now())
 	ON CONFLICT ON CONSTRAINT feedback_pkey DO UPDATE
 	SET source_id = EXCLUDED.source_id,
@@ -106,4 +136,4 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.record_feedback(text, text, text, numeric, text, text, timestamptz, text) IS
-	'Records what a customer said: kind is review, complaint or call, score goes from 0 to 5, happened_at NULL means now. The same reference again replaces what was recorded under it; NULL makes one. Returns the reference. A customer, or an order of theirs, that is not known is an error';
+	'Records what a customer said: kind is review, complaint or call, score goes from 0 to 5, happened_at NULL means now. The same reference again replaces what was recorded under it; NULL makes one. Returns the reference. A customer, or an order of theirs, that is not known is an error. What is to be followed up goes to open_feedback(). Of a forgotten customer no words are kept';

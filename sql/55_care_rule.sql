@@ -118,9 +118,19 @@ CREATE TRIGGER invalidate_cache
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.care_rule_default
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.invalidate_cache();
 
+CREATE FUNCTION retention.is_order_event(event text)
+	RETURNS boolean
+	LANGUAGE sql
+	IMMUTABLE
+	PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN event IN ('unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed', 'refunded');
+
+COMMENT ON FUNCTION retention.is_order_event(text) IS 'Whether messages of rules for this event are about an order, always';
+
 CREATE TABLE retention.care_rule (
 	shop_id integer NOT NULL,
-	name text NOT NULL CHECK (name <> ''),
+	name text NOT NULL CHECK (name <> '' AND name NOT LIKE 'campaign:%'),
 	event text NOT NULL CHECK (event IN (
 		'unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed', 'refunded',
 		'review', 'bad_review', 'last_purchase', 'repurchase', 'spend_milestone', 'tier_reached',
@@ -136,6 +146,8 @@ CREATE TABLE retention.care_rule (
 	ignores_caps boolean NOT NULL DEFAULT false,
 	ignores_quiet_hours boolean NOT NULL DEFAULT false,
 	enabled boolean NOT NULL DEFAULT true,
+	condition text CHECK (condition <> ''),
+	condition_by text,
 	PRIMARY KEY (shop_id, name),
 	CONSTRAINT care_rule_delay CHECK (
 		delay >= interval '0'
@@ -146,7 +158,7 @@ SELECT pg_catalog.pg_extension_config_dump('retention.care_rule', '');
 
 COMMENT ON TABLE retention.care_rule IS 'A shop''s own care rules, and its versions of shipped ones';
 COMMENT ON COLUMN retention.care_rule.shop_id IS 'The shop';
-COMMENT ON COLUMN retention.care_rule.name IS 'Name of the rule; a shipped rule''s name replaces that rule';
+COMMENT ON COLUMN retention.care_rule.name IS 'Name of the rule; a shipped rule''s name replaces that rule. Names that begin with campaign: are those of campaigns'' steps';
 COMMENT ON COLUMN retention.care_rule.event IS 'What calls for the message. unpaid (placed and not paid), closed_unpaid, paid, unshipped (paid and not shipped), shipped, delivered, completed, refunded: an order''s, as long as it is in that state; review, bad_review (a score of at most parameters.score, 3 by default); last_purchase (a day; bought again it no longer holds), repurchase (the day the customer''s own usual interval is over), spend_milestone (the day a sum of parameters.amounts was reached), tier_reached (a higher tier), tier_at_risk (the day a tier is lost unless something is bought), points_expiring (the day points lapse), birthday, festival and season (days of the table festival), referral (the first purchase of a referred customer), best_customer (new year''s day, for the past year)';
 COMMENT ON COLUMN retention.care_rule.delay IS 'How long after the event it falls due; where the event is a day, from that day''s midnight in the shop''s zone, and before it when negative';
 COMMENT ON COLUMN retention.care_rule.validity IS 'How long after falling due it is still worth sending';
@@ -159,6 +171,8 @@ COMMENT ON COLUMN retention.care_rule.counts_towards_caps IS 'Whether its messag
 COMMENT ON COLUMN retention.care_rule.ignores_caps IS 'Whether its messages go out whatever the frequency caps say';
 COMMENT ON COLUMN retention.care_rule.ignores_quiet_hours IS 'Whether its messages go out in quiet hours too';
 COMMENT ON COLUMN retention.care_rule.enabled IS 'Whether the rule is on';
+COMMENT ON COLUMN retention.care_rule.condition IS 'For whom: an SQL condition over a row of customer_details and, where the event is an order''s state or refunded, over the order''s row of the view orders, named purchase: spent >= 500 AND purchase.channel = ''app''. Evaluated when a message is claimed, as the role condition_by, read-only; where it is not true the message is skipped. NULL: for all';
+COMMENT ON COLUMN retention.care_rule.condition_by IS 'The role that wrote the condition; NULL, or a superuser: evaluated as retention_reader';
 
 CREATE TRIGGER invalidate_cache
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.care_rule
@@ -177,7 +191,17 @@ BEGIN
 	SET state = 'cancelled',
 		reason = 'the rule was switched off',
 		changed_at = retention.now()
-	WHERE m.shop_id = OLD.shop_id AND m.rule = OLD.name AND m.state IN ('queued', 'claimed');
+	FROM (
+		SELECT o.customer_id, o.subject
+		FROM retention.care_message o
+		WHERE o.shop_id = OLD.shop_id AND o.rule = OLD.name AND o.state IN ('queued', 'claimed')
+		ORDER BY o.customer_id, o.subject
+		FOR NO KEY UPDATE
+	) AS open
+	WHERE m.shop_id = OLD.shop_id
+		AND m.customer_id = open.customer_id
+		AND m.rule = OLD.name
+		AND m.subject = open.subject;
 	RETURN NULL;
 END
 $$;
@@ -201,6 +225,7 @@ CREATE VIEW retention.care_rules AS
 		r.shop_id,
 		r.name, r.event, r.delay, r.validity, r.channel, r.purpose, r.priority, r.template, r.parameters,
 		r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours, r.enabled,
+		r.condition, r.condition_by,
 		false AS shipped
 	FROM retention.care_rule r
 	UNION ALL
@@ -208,6 +233,7 @@ CREATE VIEW retention.care_rules AS
 		s.shop_id,
 		d.name, d.event, d.delay, d.validity, d.channel, d.purpose, d.priority, d.template, d.parameters,
 		d.counts_towards_caps, d.ignores_caps, d.ignores_quiet_hours, d.enabled,
+		NULL, NULL,
 		true
 	FROM retention.shop s
 	CROSS JOIN retention.care_rule_default d
@@ -232,6 +258,8 @@ COMMENT ON COLUMN retention.care_rules.counts_towards_caps IS 'Whether its messa
 COMMENT ON COLUMN retention.care_rules.ignores_caps IS 'Whether its messages go out whatever the frequency caps say';
 COMMENT ON COLUMN retention.care_rules.ignores_quiet_hours IS 'Whether its messages go out in quiet hours too';
 COMMENT ON COLUMN retention.care_rules.enabled IS 'Whether the rule is on';
+COMMENT ON COLUMN retention.care_rules.condition IS 'For whom: see care_rule.condition. Checked when it is written';
+COMMENT ON COLUMN retention.care_rules.condition_by IS 'The role that wrote the condition, and as which it is evaluated; set by writing it';
 COMMENT ON COLUMN retention.care_rules.shipped IS 'Whether it is a shipped rule that the shop has not changed';
 
 -- Changing a shipped rule makes the shop's own version of it.
@@ -280,12 +308,14 @@ BEGIN
 			counts_towards_caps = NEW.counts_towards_caps,
 			ignores_caps = NEW.ignores_caps,
 			ignores_quiet_hours = NEW.ignores_quiet_hours,
-			enabled = NEW.enabled
+			enabled = NEW.enabled,
+			condition = NEW.condition,
+			condition_by = NEW.condition_by
 		WHERE r.shop_id = OLD.shop_id AND r.name = OLD.name;
 	ELSE
 		INSERT INTO retention.care_rule (
 			shop_id, name, event, delay, validity, channel, purpose, priority, template, parameters,
-			counts_towards_caps, ignores_caps, ignores_quiet_hours, enabled
+			counts_towards_caps, ignores_caps, ignores_quiet_hours, enabled, condition, condition_by
 		)
 		VALUES (
 			NEW.shop_id,
@@ -301,7 +331,9 @@ BEGIN
 			NEW.counts_towards_caps,
 			NEW.ignores_caps,
 			NEW.ignores_quiet_hours,
-			NEW.enabled
+			NEW.enabled,
+			NEW.condition,
+			NEW.condition_by
 		);
 	END IF;
 	NEW.shipped := false;
@@ -311,7 +343,31 @@ $$;
 
 COMMENT ON FUNCTION retention.change_care_rule() IS 'Trigger of the view care_rules: writes a shop''s own version of the rule';
 
-CREATE TRIGGER change_care_rule
+-- By whom the condition is written only a function that runs as its caller can
+-- tell: this one, whose trigger goes first, by its name.
+CREATE FUNCTION retention.check_care_rule()
+	RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP = 'INSERT'
+		OR (NEW.condition, NEW.condition_by, NEW.event) IS DISTINCT FROM (OLD.condition, OLD.condition_by, OLD.event)
+	THEN
+		NEW.condition_by := retention.check_condition(
+			NEW.condition, retention.is_order_event(NEW.event), format('the condition of care rule "%s"', NEW.name));
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION retention.check_care_rule() IS 'Trigger of the view care_rules: checks a condition that is written, and signs it with the role that writes it';
+
+CREATE TRIGGER check_care_rule
+	INSTEAD OF INSERT OR UPDATE ON retention.care_rules
+	FOR EACH ROW EXECUTE FUNCTION retention.check_care_rule();
+
+CREATE TRIGGER write_care_rule
 	INSTEAD OF INSERT OR UPDATE OR DELETE ON retention.care_rules
 	FOR EACH ROW EXECUTE FUNCTION retention.change_care_rule();
 

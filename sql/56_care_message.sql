@@ -27,6 +27,7 @@ CREATE TABLE retention.care_message (
 	assignee text,
 	counted_at timestamptz,
 	sent_at timestamptz,
+	subject_line text,
 	text text,
 	segments integer,
 	provider_id text COLLATE "C",
@@ -81,6 +82,7 @@ COMMENT ON COLUMN retention.care_message.worker IS 'Who claimed it last';
 COMMENT ON COLUMN retention.care_message.assignee IS 'Staff member whose task it is; NULL means whoever takes it';
 COMMENT ON COLUMN retention.care_message.counted_at IS 'From when it counts towards frequency caps; NULL when it does not';
 COMMENT ON COLUMN retention.care_message.sent_at IS 'When it was sent';
+COMMENT ON COLUMN retention.care_message.subject_line IS 'The subject line sent, of an e-mail';
 COMMENT ON COLUMN retention.care_message.text IS 'The words sent, the signature included';
 COMMENT ON COLUMN retention.care_message.segments IS 'How many parts an SMS is billed as; NULL for other channels';
 COMMENT ON COLUMN retention.care_message.provider_id IS 'The provider''s own id, by which its receipts name the message';

@@ -97,20 +97,34 @@ CREATE FUNCTION retention.skip_refused_messages(shop_id integer, customer_id tex
 AS $$
 #variable_conflict use_column
 BEGIN
+	-- Messages are locked in the order of their key, here and wherever several
+	-- are: two that do can wait for each other in no circle.
 	UPDATE retention.care_message m
 	SET state = 'skipped',
 		reason = 'opted out',
 		held_until = NULL,
 		changed_at = retention.now()
-	FROM retention.customer_consent c
+	FROM (
+		SELECT o.rule, o.subject
+		FROM retention.care_message o
+		WHERE o.shop_id = skip_refused_messages.shop_id
+			AND o.customer_id = skip_refused_messages.customer_id
+			AND o.state IN ('queued', 'claimed')
+			AND EXISTS (
+				SELECT
+				FROM retention.customer_consent c
+				WHERE c.shop_id = o.shop_id
+					AND c.customer_id = o.customer_id
+					AND c.channel = o.channel
+					AND c.purpose = o.purpose
+					AND NOT c.granted)
+		ORDER BY o.rule COLLATE "C", o.subject
+		FOR NO KEY UPDATE
+	) AS refused
 	WHERE m.shop_id = skip_refused_messages.shop_id
 		AND m.customer_id = skip_refused_messages.customer_id
-		AND m.state IN ('queued', 'claimed')
-		AND c.shop_id = m.shop_id
-		AND c.customer_id = m.customer_id
-		AND c.channel = m.channel
-		AND c.purpose = m.purpose
-		AND NOT c.granted;
+		AND m.rule = refused.rule
+		AND m.subject = refused.subject;
 END
 $$;
 

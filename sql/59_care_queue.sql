@@ -17,6 +17,7 @@ CREATE FUNCTION retention.claim_messages(
 	OUT subject text,
 	OUT purpose text,
 	OUT recipient text,
+	OUT subject_line text,
 	OUT text text,
 	OUT segments integer,
 	OUT due_at timestamptz,
@@ -30,7 +31,7 @@ CREATE FUNCTION retention.claim_messages(
 	LANGUAGE C;
 
 COMMENT ON FUNCTION retention.claim_messages(text, integer, interval, text, timestamptz, text) IS
-	'Hands out at most max messages of a channel that are due, the highest priority first, and to nobody else before the lease ends. Rule, order, consent, suppression, quiet hours and frequency caps are checked at that moment: what may not go yet is put off, what may not go at all is skipped, both with a reason (see care_skipped). recipient is the phone number, e-mail address or what the channel needs, NULL where the customer''s profile is not attached; message_id stays the same over attempts, token is for this one. at takes the place of now. shop NULL means all shops. Never waits for messages that others have in hand; a payment that cancels one of those claimed waits for the end of the claim''s transaction, so let it have one of its own';
+	'Hands out at most max messages of a channel that are due, the highest priority first, and to nobody else before the lease ends. Rule, its condition, order, consent, suppression, quiet hours and frequency caps are checked at that moment: what may not go yet is put off, what may not go at all is skipped, both with a reason (see care_skipped). recipient is the phone number, e-mail address or what the channel needs, NULL where the customer''s profile is not attached; subject_line is for e-mails, NULL where the template has none; message_id stays the same over attempts, token is for this one. at takes the place of now. shop NULL means all shops. Never waits for messages that others have in hand; a payment that cancels one of those claimed waits for the end of the claim''s transaction, so let it have one of its own';
 
 CREATE FUNCTION retention.mark_sent(token uuid, provider_id text DEFAULT NULL, at timestamptz DEFAULT retention.now())
 	RETURNS text
@@ -47,6 +48,22 @@ CREATE FUNCTION retention.mark_failed(token uuid, error text, permanent boolean 
 
 COMMENT ON FUNCTION retention.mark_failed(uuid, text, boolean, timestamptz) IS
 	'Records that a claimed message could not be sent. Returns queued when it will be tried again, after 30 seconds that double with each attempt up to an hour, give or take half; failed when it is given up, because permanent is true or it was tried shop.care_max_attempts times (requeue_dead() brings it back); cancelled when it had been taken back meanwhile; refused when the token is no longer good';
+
+CREATE FUNCTION retention.mark_messages(
+	tokens uuid[],
+	provider_ids text[] DEFAULT NULL,
+	errors text[] DEFAULT NULL,
+	permanent boolean[] DEFAULT NULL,
+	at timestamptz DEFAULT retention.now(),
+	OUT token uuid,
+	OUT outcome text
+)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'mark_messages'
+	LANGUAGE C;
+
+COMMENT ON FUNCTION retention.mark_messages(uuid[], text[], text[], boolean[], timestamptz) IS
+	'Records in one call what became of a batch: a message with an error has failed, for good where permanent is true, as by mark_failed(); the others were sent, as by mark_sent(). The arrays go with tokens, element by element; NULL in place of one means NULL for all. Returns each token, in that order, with its outcome: sent, queued (will be tried again), failed, cancelled or refused; one that is refused or cancelled keeps back none of the others. Of a token given twice the first counts. A NULL token, or arrays of another length, are an error';
 
 CREATE FUNCTION retention.extend_lease(token uuid, lease interval DEFAULT '5 minutes', at timestamptz DEFAULT retention.now())
 	RETURNS boolean
@@ -167,6 +184,8 @@ BEGIN
 			WHEN 'quiet hours' THEN 'expired in quiet hours'
 			WHEN 'frequency cap' THEN 'expired under a frequency cap'
 			WHEN 'failed, will be tried again' THEN 'expired after a failure'
+			WHEN 'broken condition' THEN 'expired with a broken condition'
+			WHEN 'the campaign is paused' THEN 'expired while the campaign was paused'
 			ELSE 'expired'
 		END,
 		held_until = NULL,
@@ -378,6 +397,8 @@ CREATE VIEW retention.care_skipped AS
 				'The customer was written to lately; it goes out as soon as the frequency cap allows.'
 			WHEN m.reason = 'failed, will be tried again' THEN
 				pg_catalog.format('Sending failed (%s); it will be tried again.', coalesce(m.last_error, 'no reason given'))
+			WHEN m.reason = 'broken condition' THEN
+				pg_catalog.format('It waits until the condition of the rule is mended: %s.', m.last_error)
 			WHEN m.reason = 'call again' THEN
 				'The customer is to be called again at the time agreed.'
 			WHEN m.reason = 'expired' THEN
@@ -388,6 +409,12 @@ CREATE VIEW retention.care_skipped AS
 				'It was out of date before the frequency cap allowed another message to this customer.'
 			WHEN m.reason = 'expired after a failure' THEN
 				pg_catalog.format('Sending failed (%s) until it was out of date.', coalesce(m.last_error, 'the worker never reported back'))
+			WHEN m.reason = 'expired with a broken condition' THEN
+				pg_catalog.format('It was out of date before the condition of the rule was mended: %s.', m.last_error)
+			WHEN m.reason = 'condition not met' THEN
+				pg_catalog.format('The customer%s did not meet the condition of the rule when it was to go%s.',
+					CASE WHEN m.order_id IS NOT NULL THEN ', or the order,' END,
+					(SELECT ': ' || r.condition FROM retention.care_rule r WHERE r.shop_id = m.shop_id AND r.name = m.rule))
 			WHEN m.reason = 'the rule was switched off' THEN
 				'The rule was switched off after the message was queued.'
 			WHEN m.reason = 'the order no longer calls for it' THEN
@@ -406,6 +433,8 @@ CREATE VIEW retention.care_skipped AS
 				pg_catalog.format('The customer answered none of the last %s marketing messages and bought nothing since.', s.suppress_unanswered)
 			WHEN m.reason = 'bad review' THEN
 				pg_catalog.format('The customer left a bad review in the last %s days.', s.suppress_review_days)
+			WHEN m.reason = 'unlikely to come back' THEN
+				pg_catalog.format('By the forecast the customer is lost: still one with a probability below %s (the shop''s setting suppress_p_alive).', s.suppress_p_alive)
 			WHEN m.reason = 'missing value: template' THEN
 				'The rule has no text: give it a template.'
 			WHEN m.reason LIKE 'missing value%' THEN
@@ -416,6 +445,7 @@ CREATE VIEW retention.care_skipped AS
 				pg_catalog.format('It cannot be sent: %s. requeue_dead() tries again.', coalesce(m.last_error, 'no reason given'))
 			ELSE pg_catalog.upper(pg_catalog.left(m.reason, 1)) || pg_catalog.substr(m.reason, 2) || '.'
 		END AS explanation,
+		retention.care_explanation_zh(m, s) AS explanation_zh,
 		m.due_at,
 		m.changed_at AS since,
 		CASE WHEN m.state = 'queued' THEN m.held_until END AS until
@@ -434,6 +464,7 @@ COMMENT ON COLUMN retention.care_skipped.purpose IS 'transactional, care or mark
 COMMENT ON COLUMN retention.care_skipped.outcome IS 'put off (it still goes), skipped, cancelled, or given up after failures';
 COMMENT ON COLUMN retention.care_skipped.reason IS 'The reason in short, the same words for the same reason';
 COMMENT ON COLUMN retention.care_skipped.explanation IS 'The reason in full';
+COMMENT ON COLUMN retention.care_skipped.explanation_zh IS 'The reason in full, in Chinese (原因)';
 COMMENT ON COLUMN retention.care_skipped.due_at IS 'When it fell due';
 COMMENT ON COLUMN retention.care_skipped.since IS 'When that was decided';
 COMMENT ON COLUMN retention.care_skipped.until IS 'When it is looked at again, if it was put off';

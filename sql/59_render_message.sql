@@ -61,6 +61,10 @@ BEGIN
 		FROM unnest(placeholders) p
 		WHERE split_part(p, '.', 1) NOT IN ('shop', 'nickname', 'name', 'customer', 'purchases', 'spent', 'days'))
 	LOOP
+		IF needed IN ('campaign', 'offer_code', 'event') THEN
+			found_values := found_values || retention.campaign_values(the_shop, customer_id, subject, needed);
+			CONTINUE;
+		END IF;
 		found_values := found_values || CASE needed
 			WHEN 'order' THEN coalesce((
 				SELECT jsonb_build_object('order', coalesce(p.attributes, '{}') || jsonb_build_object(
@@ -86,7 +90,16 @@ BEGIN
 						FROM retention.tier t
 						WHERE t.shop_id = message_values.shop_id)
 				) AS l
-				WHERE l.name = retention.customer_tier(customer_id, the_shop.name, at)))
+				-- The tier that is at risk; else the one that is kept, where the
+				-- shop leaves it for a while.
+				WHERE l.name = coalesce(
+					substring(subject FROM '^tier:(.*):\d{4}-\d{2}-\d{2}$'),
+					(SELECT s.tier
+					FROM retention.customer_stats s
+					WHERE s.shop_id = message_values.shop_id
+						AND s.customer_id = message_values.customer_id
+						AND (the_shop.tier_grace IS NOT NULL OR the_shop.tier_downgrade <> 'balance')),
+					retention.customer_tier(customer_id, the_shop.name, at))))
 			WHEN 'points' THEN jsonb_build_object(
 				'points', retention.points_balance(customer_id, at, the_shop.name),
 				'points.expiring', l.points,
@@ -162,8 +175,7 @@ $$;
 
 COMMENT ON FUNCTION retention.signed_text(text, integer) IS 'The text with the shop''s signature before it: 【signature】 in Chinese, [signature] in English, whose texts then stay in the GSM alphabet';
 
-CREATE FUNCTION retention.rule_template(shop_id integer, rule text)
-	RETURNS text
+CREATE FUNCTION retention.rule_template(shop_id integer, rule text, OUT text text, OUT subject_line text)
 	LANGUAGE plpgsql
 	STABLE
 	SECURITY DEFINER
@@ -173,18 +185,19 @@ AS $$
 BEGIN
 	-- The shop's language first; a text there is only in the other is better
 	-- than none.
-	RETURN (
-		SELECT t.text
-		FROM retention.shop s
-		LEFT JOIN retention.care_rules r ON r.shop_id = s.shop_id AND r.name = rule_template.rule
-		JOIN retention.care_templates t ON t.shop_id = s.shop_id AND t.name = coalesce(r.template, rule_template.rule)
-		WHERE s.shop_id = rule_template.shop_id
-		ORDER BY t.language = s.language DESC
-		LIMIT 1);
+	SELECT coalesce(p.text, t.text), coalesce(p.subject_line, t.subject_line) INTO text, subject_line
+	FROM retention.shop s
+	LEFT JOIN retention.care_rules r ON r.shop_id = s.shop_id AND r.name = rule_template.rule
+	LEFT JOIN retention.campaign_step p ON p.shop_id = s.shop_id AND p.rule = rule_template.rule
+	LEFT JOIN retention.care_templates t
+		ON t.shop_id = s.shop_id AND t.name = coalesce(r.template, p.template, rule_template.rule)
+	WHERE s.shop_id = rule_template.shop_id
+	ORDER BY t.language = s.language DESC
+	LIMIT 1;
 END
 $$;
 
-COMMENT ON FUNCTION retention.rule_template(integer, text) IS 'The template that a rule of the shop uses, or the template of that name, in the shop''s language where there is one; NULL when there is none';
+COMMENT ON FUNCTION retention.rule_template(integer, text) IS 'The template that a rule of the shop or a step of a campaign uses, or the template of that name, in the shop''s language where there is one: its text and subject line; NULLs when there is none';
 
 CREATE FUNCTION retention.render_message(
 	shop_id integer,
@@ -195,7 +208,7 @@ CREATE FUNCTION retention.render_message(
 	order_id text,
 	at timestamptz
 )
-	RETURNS TABLE (text text, missing text)
+	RETURNS TABLE (text text, missing text, subject_line text)
 	LANGUAGE plpgsql
 	STABLE
 	SECURITY DEFINER
@@ -204,22 +217,27 @@ CREATE FUNCTION retention.render_message(
 AS $$
 #variable_conflict use_variable
 DECLARE
-	template text := retention.rule_template(shop_id, rule);
+	template record;
+	known jsonb;
 BEGIN
-	IF template IS NULL THEN
+	SELECT t.text, t.subject_line INTO template
+	FROM retention.rule_template(shop_id, rule) AS t;
+	known := retention.message_values(shop_id, customer_id, subject, source_id, order_id, at,
+		retention.template_placeholders(template.text) || retention.template_placeholders(template.subject_line));
+
+	SELECT retention.signed_text(t.text, shop_id), t.missing INTO text, missing
+	FROM retention.render_template(template.text, known) AS t;
+	SELECT t.text INTO subject_line
+	FROM retention.render_template(template.subject_line, known) AS t;
+	IF template.text IS NULL THEN
 		missing := 'template';
-	ELSE
-		SELECT t.text, t.missing INTO text, missing
-		FROM retention.render_template(template, retention.message_values(
-			shop_id, customer_id, subject, source_id, order_id, at, retention.template_placeholders(template))) AS t;
-		text := retention.signed_text(text, shop_id);
 	END IF;
 	RETURN NEXT;
 END
 $$;
 
 COMMENT ON FUNCTION retention.render_message(integer, text, text, text, integer, text, timestamptz) IS
-	'The text of a message as it stands at that moment, signed; or NULL, and what is missing: the first placeholder that has neither value nor default, or template when the rule has none. One row';
+	'The text of a message as it stands at that moment, signed; or NULL, and what is missing: the first placeholder that has neither value nor default, or template when the rule has none. And the subject line an e-mail of it has, NULL where it has none or lacks a value. One row';
 
 -- ---------------------------------------------------------------------------
 -- preview_template: for people
@@ -232,7 +250,7 @@ CREATE FUNCTION retention.preview_template(
 	shop text DEFAULT NULL,
 	at timestamptz DEFAULT NULL
 )
-	RETURNS TABLE (text text, missing text, segments integer)
+	RETURNS TABLE (text text, missing text, segments integer, subject_line text)
 	LANGUAGE plpgsql
 	STABLE
 	SECURITY DEFINER
@@ -243,11 +261,18 @@ AS $$
 DECLARE
 	the_shop integer := retention.shop_id(shop);
 	the_time timestamptz := coalesce(at, retention.now());
-	the_template text := retention.rule_template(the_shop, template);
+	the_template text;
+	the_subject_line text;
+	by_email boolean;
+	no_subject_line text;
+	known jsonb;
 	the_subject text;
 	the_source integer;
 	the_zone text;
 BEGIN
+	SELECT t.text, t.subject_line INTO the_template, the_subject_line
+	FROM retention.rule_template(the_shop, template) AS t;
+
 	-- A text not kept yet can be tried as it is.
 	IF the_template IS NULL AND template LIKE '%{{%' THEN
 		PERFORM retention.care_template_valid(template);
@@ -311,18 +336,28 @@ BEGIN
 		LIMIT 1;
 	END IF;
 
+	known := retention.message_values(the_shop, customer, the_subject, the_source, order_id, the_time,
+		retention.template_placeholders(the_template) || retention.template_placeholders(the_subject_line));
 	SELECT t.text, t.missing INTO text, missing
-	FROM retention.render_template(the_template, retention.message_values(
-		the_shop, customer, the_subject, the_source, order_id, the_time,
-		retention.template_placeholders(the_template))) AS t;
+	FROM retention.render_template(the_template, known) AS t;
 	text := retention.signed_text(text, the_shop);
 	segments := retention.sms_segments(text);
+
+	-- What the subject line lacks keeps back e-mails alone.
+	SELECT t.text, t.missing INTO subject_line, no_subject_line
+	FROM retention.render_template(the_subject_line, known) AS t;
+	SELECT r.channel = 'email' INTO by_email
+	FROM retention.care_rules r
+	WHERE r.shop_id = the_shop AND r.name = template;
+	IF missing IS NULL AND coalesce(by_email, true) THEN
+		missing := no_subject_line;
+	END IF;
 	RETURN NEXT;
 END
 $$;
 
 COMMENT ON FUNCTION retention.preview_template(text, text, text, text, timestamptz) IS
-	'What a message to this customer would say, by the name of a rule or of a template, or by a text with {{placeholders}}: the text, the placeholder that would keep it from being sent, and the messages an SMS of it is billed as. order_id is for texts about an order. at NULL means now, shop NULL the only shop; an unknown name or order is an error';
+	'What a message to this customer would say, by the name of a rule or of a template, or by a text with {{placeholders}}: the text, the placeholder that would keep it from being sent, the messages an SMS of it is billed as, and the subject line an e-mail of it has. order_id is for texts about an order. at NULL means now, shop NULL the only shop; an unknown name or order is an error';
 
 CREATE FUNCTION retention.preview_template(
 	template text,
@@ -331,7 +366,7 @@ CREATE FUNCTION retention.preview_template(
 	shop text DEFAULT NULL,
 	at timestamptz DEFAULT NULL
 )
-	RETURNS TABLE (text text, missing text, segments integer)
+	RETURNS TABLE (text text, missing text, segments integer, subject_line text)
 	LANGUAGE plpgsql
 	STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -339,7 +374,7 @@ CREATE FUNCTION retention.preview_template(
 AS $$
 BEGIN
 	RETURN QUERY
-	SELECT p.text, p.missing, p.segments
+	SELECT p.text, p.missing, p.segments, p.subject_line
 	FROM retention.preview_template(template, retention.customer_key(customer), order_id, shop, at) AS p;
 END
 $$;

@@ -86,7 +86,9 @@ BEGIN
 		END;
 		purchase_problem := CASE
 			WHEN purchases IS NULL THEN 'there are no purchases'
-			WHEN NOT purchase_fit.converged THEN 'the fit did not converge'
+			WHEN NOT purchase_fit.converged THEN 'no best fit: the purchases do not tell how customers differ, or that any of them leave'
+			-- Less than two hours; no horizon is near then.
+			WHEN purchase_fit.alpha < 0.01 THEN 'no best fit: purchases follow each other too closely'
 		END;
 	EXCEPTION
 		WHEN data_exception THEN
@@ -96,7 +98,7 @@ BEGIN
 		value_fit := retention.gamma_gamma_fit(amounts);
 		value_problem := CASE
 			WHEN amounts IS NULL THEN 'there are no repeat purchases that cost something'
-			WHEN NOT value_fit.converged THEN 'the fit did not converge'
+			WHEN NOT value_fit.converged THEN 'no best fit: the values do not tell how customers differ'
 			WHEN value_fit.q <= 1 THEN 'values differ so much that they have no mean'
 		END;
 	EXCEPTION
@@ -142,6 +144,10 @@ BEGIN
 	SELECT (f.value_model).* INTO value_model
 	FROM retention.forecast f
 	WHERE f.shop_id = forecast_customers.shop_id;
+	-- No model is NULL, and not a row of NULLs.
+	IF value_model IS NULL THEN
+		value_model := NULL;
+	END IF;
 	today := timezone(the_shop.time_zone, at)::date;
 	horizon := the_shop.forecast_days / 7.0;
 	discount := power(1 + the_shop.forecast_discount::double precision, 7 / 365.25) - 1;

@@ -299,10 +299,10 @@ CREATE VIEW retention.rfm_segments AS
 			frequency,
 			monetary,
 			coalesce(own.segment, shipped.segment) AS segment,
-			CASE
-				WHEN own.segment IS NOT NULL THEN own.segment_zh
-				ELSE shipped.segment_zh
-			END AS segment_zh
+			CASE WHEN own.segment IS NOT NULL THEN own.segment_zh ELSE shipped.segment_zh END AS segment_zh,
+			CASE WHEN own.segment IS NOT NULL THEN own.segment_en ELSE shipped.segment_en END AS segment_en,
+			CASE WHEN own.segment IS NOT NULL THEN own.advice ELSE shipped.advice END AS advice,
+			CASE WHEN own.segment IS NOT NULL THEN own.advice_zh ELSE shipped.advice_zh END AS advice_zh
 		FROM retention.rfm_segment_default AS shipped
 		FULL JOIN retention.rfm_segment_override AS own USING (scheme, recency, frequency, monetary)
 	), cell AS (
@@ -329,12 +329,15 @@ CREATE VIEW retention.rfm_segments AS
 		grid.scheme,
 		grid.segment,
 		max(grid.segment_zh) AS segment_zh,
+		max(grid.segment_en) AS segment_en,
 		coalesce(sum(cell.customers), 0)::bigint AS customers,
 		coalesce(sum(cell.customers), 0) / everybody.customers AS share,
 		coalesce(sum(cell.spent), 0) AS spent,
 		coalesce(sum(cell.spent), 0) / nullif(everybody.spent, 0) AS spent_share,
 		sum(cell.purchases) / sum(cell.customers) AS average_purchases,
-		sum(cell.recency_days) / sum(cell.customers) AS average_recency_days
+		sum(cell.recency_days) / sum(cell.customers) AS average_recency_days,
+		max(grid.advice) AS advice,
+		max(grid.advice_zh) AS advice_zh
 	FROM retention.shop
 	CROSS JOIN grid
 	LEFT JOIN cell
@@ -358,12 +361,15 @@ COMMENT ON COLUMN retention.rfm_segments.shop IS 'Name of the shop (店铺)';
 COMMENT ON COLUMN retention.rfm_segments.scheme IS 'The scheme that names the segments: global (11 segments), cn8 (the eight Chinese classes, 八类客户) or one of your own in rfm_segment_override';
 COMMENT ON COLUMN retention.rfm_segments.segment IS 'Name of the segment (分层)';
 COMMENT ON COLUMN retention.rfm_segments.segment_zh IS 'Name in Chinese; NULL when your own scheme gives none';
+COMMENT ON COLUMN retention.rfm_segments.segment_en IS 'Name in English; NULL when your own scheme gives none';
 COMMENT ON COLUMN retention.rfm_segments.customers IS 'Customers in the segment (客户数)';
 COMMENT ON COLUMN retention.rfm_segments.share IS 'Their share of the shop''s customers with a purchase (客户占比): 0 to 1, not rounded; NULL when there are none';
 COMMENT ON COLUMN retention.rfm_segments.spent IS 'What they spent in all their purchases (累计消费金额), in the shop''s currency';
 COMMENT ON COLUMN retention.rfm_segments.spent_share IS 'Its share of what all spent (销售额占比): 0 to 1, not rounded; NULL when nothing was spent';
 COMMENT ON COLUMN retention.rfm_segments.average_purchases IS 'Purchases by customer (人均购买次数), not rounded; NULL for an empty segment';
 COMMENT ON COLUMN retention.rfm_segments.average_recency_days IS 'Days since the last purchase, on average (平均距上次购买天数), not rounded; NULL for an empty segment';
+COMMENT ON COLUMN retention.rfm_segments.advice IS 'What to do about these customers, in one line; NULL when your own scheme says nothing';
+COMMENT ON COLUMN retention.rfm_segments.advice_zh IS 'The same in Chinese (运营建议)';
 
 -- ---------------------------------------------------------------------------
 -- repurchase_monthly: who bought again, month by month

@@ -73,6 +73,13 @@ CREATE VIEW retention.customer_details AS
 		customer.phone IS NOT NULL AS has_phone,
 		customer.email IS NOT NULL AS has_email,
 		customer.attributes,
+		coalesce(profile.fields, '{}') AS profile,
+		(
+			SELECT file.completeness
+			FROM retention.customer_profiles AS file
+			WHERE file.shop_id = base.shop_id AND file.customer_id = base.customer_id
+		) AS completeness,
+		coalesce(profile.registered_by, customer.attributes ->> 'registered_by') AS registered_by,
 		customer.forgotten_at,
 		ARRAY(
 			SELECT given.tag
@@ -131,10 +138,19 @@ CREATE VIEW retention.customer_details AS
 				AND review.score IS NOT NULL
 			ORDER BY review.happened_at DESC, review.reference
 			LIMIT 1
-		) AS last_review_score
+		) AS last_review_score,
+		(
+			SELECT count(*)
+			FROM retention.feedback AS complaint
+			WHERE complaint.shop_id = base.shop_id
+				AND complaint.customer_id = base.customer_id
+				AND complaint.kind = 'complaint'
+				AND complaint.state IN ('open', 'answered')
+		) AS open_complaints
 	FROM retention.customer_base AS base
 	JOIN retention.shop ON shop.shop_id = base.shop_id
 	JOIN retention.customer ON customer.shop_id = base.shop_id AND customer.customer_id = base.customer_id
+	LEFT JOIN retention.customer_profile AS profile ON profile.shop_id = base.shop_id AND profile.customer_id = base.customer_id
 	LEFT JOIN retention.care_contact AS contact ON contact.shop_id = base.shop_id AND contact.customer_id = base.customer_id
 	LEFT JOIN (
 		SELECT
@@ -184,6 +200,9 @@ COMMENT ON COLUMN retention.customer_details.joined_at IS 'When the customer joi
 COMMENT ON COLUMN retention.customer_details.has_phone IS 'Whether a phone number is known';
 COMMENT ON COLUMN retention.customer_details.has_email IS 'Whether an e-mail address is known';
 COMMENT ON COLUMN retention.customer_details.attributes IS 'What else is known (其他资料): attributes ->> ''region''';
+COMMENT ON COLUMN retention.customer_details.profile IS 'What staff noted (软性资料): profile ->> ''habits''';
+COMMENT ON COLUMN retention.customer_details.completeness IS 'Completeness of the profile (完整度), 0 to 1: see customer_profiles; NULL when forgotten';
+COMMENT ON COLUMN retention.customer_details.registered_by IS 'Staff member who registered the customer (建档人)';
 COMMENT ON COLUMN retention.customer_details.forgotten_at IS 'When forget_customer() erased the profile; audiences and rules leave such customers out';
 COMMENT ON COLUMN retention.customer_details.tags IS 'Tags (标签), sorted: ''vip'' = ANY (tags)';
 COMMENT ON COLUMN retention.customer_details.messages_sent IS 'Messages sent to the customer (发送次数)';
@@ -192,6 +211,7 @@ COMMENT ON COLUMN retention.customer_details.last_message_at IS 'When the last m
 COMMENT ON COLUMN retention.customer_details.low_response IS 'Whether the customer answered none of the last shop.suppress_unanswered marketing messages and bought nothing since (低响应); false where that setting is NULL';
 COMMENT ON COLUMN retention.customer_details.bad_reviewer IS 'Whether the customer left a review with a score below 3 within shop.suppress_review_days (差评客户); false where that setting is NULL';
 COMMENT ON COLUMN retention.customer_details.last_review_score IS 'Score of the customer''s last review (最近评分); NULL without any';
+COMMENT ON COLUMN retention.customer_details.open_complaints IS 'Complaints of the customer that are not solved (未解决投诉)';
 
 -- ---------------------------------------------------------------------------
 -- buyers_of: the buyers of a product, for conditions
@@ -250,7 +270,7 @@ CREATE FUNCTION retention.customers_where(
 )
 	RETURNS SETOF text
 	AS 'MODULE_PATHNAME', 'customers_where'
-	LANGUAGE C STABLE ROWS 1000;
+	LANGUAGE C STABLE ROWS 100000;
 
 COMMENT ON FUNCTION retention.customers_where(integer, text, text, timestamptz, text[], text) IS
 	'The customers of the shop, or of those named, for whom the condition is true; customers forgotten are never among them. Evaluated as the role (retention_reader for a superuser, and for NULL), read-only; at is the moment taken for now, NULL meaning now. An error when the condition fails or the role is gone, naming both what and the condition. No row for a NULL shop or condition';

@@ -384,7 +384,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.magic_number(interval, numeric, bigint, timestamptz, text) IS
-	'Magic number (复购魔法数字) of the attached shop: the smallest X from which the X-order rate rises by less than epsilon at every later step that has at least so many customers; NULL when no step has. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Magic number (复购魔法数字) of the attached shop: the smallest X from which the X-order rate rises by less than epsilon at every later step that has at least so many customers; NULL when no step has. The customers: x_order_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.retention_curve(
 	mode text DEFAULT 'classic',
@@ -413,7 +413,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.retention_curve(text, integer[], timestamptz, text) IS
-	'Retention (留存率) of the attached shop N days after the first purchase, for each N: classic (bought on day N), rolling (on day N or later), within (up to day N); only customers whose day N is over. Days are the shop''s. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Retention (留存率) of the attached shop N days after the first purchase, for each N: classic (bought on day N), rolling (on day N or later), within (up to day N); only customers whose day N is over. Days are the shop''s. The customers: retention_curve_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.gap_to_next(
 	fractions numeric[] DEFAULT '{0.25,0.5,0.75,0.9}',
@@ -441,7 +441,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.gap_to_next(numeric[], integer, timestamptz, text) IS
-	'Time from the X-th purchase to the next (复购周期) in the attached shop: quantiles, 0.5 being the median; x NULL for every X. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Time from the X-th purchase to the next (复购周期) in the attached shop: quantiles, 0.5 being the median; x NULL for every X. The customers: gap_to_next_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.pareto(
 	best numeric DEFAULT 0.2,
@@ -466,7 +466,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.pareto(numeric, timestamptz, text) IS
-	'Share of the attached shop''s sales by its best customers (二八分析), 0.2 for the best 20 per cent: 0 to 1, NULL when nothing was spent. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Share of the attached shop''s sales by its best customers (二八分析), 0.2 for the best 20 per cent: 0 to 1, NULL when nothing was spent. The customers: pareto_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 -- ---------------------------------------------------------------------------
 -- Sales
@@ -505,7 +505,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.sales_by_channel(text, timestamptz, text) IS
-	'Sales by period and channel (渠道销售) of the attached shop, refunds taken off; NULL channel: the order names none. Numbers are NULL while the period is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Sales by period and channel (渠道销售) of the attached shop, refunds taken off; NULL channel: the order names none. Numbers are NULL while the period is not over. The customers: sales_by_channel_customers(). Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.sales_by_region(
 	attribute text DEFAULT 'region',
@@ -542,7 +542,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.sales_by_region(text, text, timestamptz, text) IS
-	'Sales by period and region (地区销售) of the attached shop, or by any other attribute: the order''s, else the customer''s; NULL where neither has it. Numbers are NULL while the period is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Sales by period and region (地区销售) of the attached shop, or by any other attribute: the order''s, else the customer''s; NULL where neither has it. Numbers are NULL while the period is not over. The customers: sales_by_region_customers(). Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.sales_monthly(
 	at timestamptz DEFAULT NULL,
@@ -576,7 +576,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.sales_monthly(timestamptz, text) IS
-	'Sales by month (月度销售) of the attached shop, refunds taken off; a month that is not over has no numbers. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Sales by month (月度销售) of the attached shop, refunds taken off; a month that is not over has no numbers. The customers: period_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.order_funnel(
 	from_time timestamptz DEFAULT NULL,
@@ -604,7 +604,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.order_funnel(timestamptz, timestamptz, text) IS
-	'Funnel of order states (订单漏斗) of the attached shop''s orders placed from from_time on and before to_time (NULL: no bound); an order whose placing is not known counts from its payment. shop NULL means the only shop.';
+	'Funnel of order states (订单漏斗) of the attached shop''s orders placed from from_time on and before to_time (NULL: no bound); an order whose placing is not known counts from its payment. The customers: order_funnel_customers(). shop NULL means the only shop.';
 
 -- ---------------------------------------------------------------------------
 -- Customers: totals as of a moment, RFM, value, tiers
@@ -734,7 +734,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_grid(retention.rfm_cuts, timestamptz, text) IS
-	'Customers and what they spent by RFM scores, cells with customers only. The customers: rfm_scores(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Customers and what they spent by RFM scores, cells with customers only. The customers: rfm_grid_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_movement(
 	since timestamptz,
@@ -819,7 +819,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.customer_value_bands(numeric[], timestamptz, text) IS
-	'Customers by what they spent (客户价值分层): one row a band, from from_value on and below to_value, NULL being no bound; shares 0 to 1, NULL when there is nothing to share. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Customers by what they spent (客户价值分层): one row a band, from from_value on and below to_value, NULL being no bound; shares 0 to 1, NULL when there is nothing to share. The customers: customer_value_band_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.tier_distribution(
 	shop text DEFAULT NULL
@@ -842,4 +842,4 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.tier_distribution(text) IS
-	'Customers by the tier they have reached (会员等级分布) as of retention.now(), as in the view customers, where they are listed; NULL: below the lowest. shop NULL means the only shop.';
+	'Customers by the tier they have reached (会员等级分布) as of retention.now(), as in the view customers; NULL: below the lowest. The customers: tier_distribution_customers(). shop NULL means the only shop.';

@@ -46,7 +46,7 @@ BEGIN
 		SELECT seen.product, count(*) AS viewers
 		FROM (
 			SELECT DISTINCT event.product, event.customer_id
-			FROM retention.events(NULL, moment, view_kind, shop) AS event
+			FROM retention.events(NULL, moment + interval '1 microsecond', view_kind, shop) AS event
 			WHERE event.product IS NOT NULL AND event.customer_id IS NOT NULL
 			EXCEPT
 			SELECT by_customer.product, by_customer.customer_id
@@ -66,7 +66,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.product_repurchase(timestamptz, text, text) IS
-	'Products that bring customers back (商品复购), from attached lines: buyers, of them those who bought the product in two purchases or more (repurchase_rate: bought_again / buyers); customers whose first purchase held it, of them those who bought anything again (first_return_rate); and, where events of view_kind are attached, customers who looked at it and never bought it. Rates 0 to 1, NULL when nobody is in the group; a wholly refunded order is no purchase. at is the moment from which to look (NULL: now); shop NULL means the only shop';
+	'Products that bring customers back (商品复购), from attached lines: buyers, of them those who bought the product in two purchases or more (repurchase_rate: bought_again / buyers); customers whose first purchase held it, of them those who bought anything again (first_return_rate); and, where events of view_kind are attached, customers who looked at it and never bought it. Rates 0 to 1, NULL when nobody is in the group; a wholly refunded order is no purchase. The customers: product_repurchase_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop';
 
 CREATE FUNCTION retention.product_pairs(least_orders bigint DEFAULT 2, at timestamptz DEFAULT NULL, shop text DEFAULT NULL)
 	RETURNS TABLE (
@@ -90,33 +90,38 @@ BEGIN
 		FROM retention.lines(NULL, shop) AS line
 		JOIN retention.purchase AS order_ ON order_.source_id = line.source_id AND order_.order_id = line.order_id
 		WHERE order_.shop_id = the_shop AND order_.value IS NOT NULL AND order_.paid_at <= moment AND line.product IS NOT NULL
-	), total AS (
-		SELECT count(DISTINCT (held.source_id, held.order_id)) AS orders
-		FROM held
 	), of_product AS (
 		SELECT held.product, count(*) AS orders
 		FROM held
 		GROUP BY held.product
 	), together AS (
+		-- Each pair is counted once, and told both ways.
 		SELECT one.product, two.product AS other, count(*) AS orders
 		FROM held AS one
-		JOIN held AS two ON two.source_id = one.source_id AND two.order_id = one.order_id AND two.product <> one.product
+		JOIN held AS two
+			ON two.source_id = one.source_id AND two.order_id = one.order_id
+			AND two.product COLLATE "C" > one.product COLLATE "C"
 		GROUP BY one.product, two.product
 		HAVING count(*) >= least_orders
 	)
-	SELECT together.product, together.other, together.orders,
-		together.orders::numeric / one.orders,
-		together.orders::numeric * total.orders / (one.orders::numeric * two.orders)
+	SELECT pair.product, pair.other, together.orders,
+		together.orders::numeric / pair.with_product,
+		together.orders::numeric * (SELECT count(DISTINCT (held.source_id, held.order_id)) FROM held)
+			/ (one.orders::numeric * two.orders)
 	FROM together
-	CROSS JOIN total
 	JOIN of_product AS one ON one.product = together.product
 	JOIN of_product AS two ON two.product = together.other
+	CROSS JOIN LATERAL (
+		VALUES
+			(together.product, together.other, one.orders),
+			(together.other, together.product, two.orders)
+	) AS pair (product, other, with_product)
 	ORDER BY 3 DESC, 1, 2;
 END
 $$;
 
 COMMENT ON FUNCTION retention.product_pairs(bigint, timestamptz, text) IS
-	'Products bought in one order (连带购买), from attached lines, each pair both ways: orders that hold both; confidence, their share of the orders that hold the first; lift, how many times more often than by chance. Pairs in at least so many orders. at is the moment from which to look (NULL: now); shop NULL means the only shop';
+	'Products bought in one order (连带购买), from attached lines, each pair both ways: orders that hold both; confidence, their share of the orders that hold the first; lift, how many times more often than by chance. Pairs in at least so many orders. The customers: product_pair_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop';
 
 -- ---------------------------------------------------------------------------
 -- Events: retention by log-in, visits and what comes of them
@@ -149,7 +154,7 @@ BEGIN
 	WITH one AS (
 		SELECT event.customer_id, min(event.happened_at) AS first_at, array_agg(event.happened_at) AS times,
 			(array_agg(event.channel ORDER BY event.happened_at, event.channel))[1] AS channel
-		FROM retention.events(NULL, NULL, of_kind, shop) AS event
+		FROM retention.events(NULL, moment + interval '1 microsecond', of_kind, shop) AS event
 		WHERE event.customer_id IS NOT NULL
 		GROUP BY event.customer_id
 	), collected AS (
@@ -168,7 +173,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.event_retention(text, text, integer[], timestamptz, text) IS
-	'Retention by log-in (留存率) or any other kind of attached event: of the customers new on a day (customer.joined_at, else their first event of the kind), the share with such an event on day N (classic), on day N or later (rolling) or up to day N (within), by the channel of their first event. Only customers with an event of the kind are seen, and only those whose day N is over; days are the shop''s. Rates 0 to 1, NULL without customers. at is the moment from which to look (NULL: now); shop NULL means the only shop';
+	'Retention by log-in (留存率) or any other kind of attached event: of the customers new on a day (customer.joined_at, else their first event of the kind), the share with such an event on day N (classic), on day N or later (rolling) or up to day N (within), by the channel of their first event. Only customers with an event of the kind are seen, and only those whose day N is over; days are the shop''s. Rates 0 to 1, NULL without customers. The customers: event_retention_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop';
 
 CREATE FUNCTION retention.visit_conversion(
 	period text DEFAULT 'month',
@@ -198,7 +203,7 @@ BEGIN
 	RETURN QUERY
 	WITH visit AS (
 		SELECT event.customer_id, retention.period_of(unit, zone, event.happened_at) AS starts
-		FROM retention.events(NULL, moment, of_kind, shop) AS event
+		FROM retention.events(NULL, moment + interval '1 microsecond', of_kind, shop) AS event
 		WHERE event.customer_id IS NOT NULL
 		GROUP BY 1, 2
 	), visitor AS (
@@ -223,4 +228,4 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.visit_conversion(text, text, timestamptz, text) IS
-	'Visitors by period, from attached events of the kind: customers with such an event, of them those with one in an earlier period (returning_share), and those with a purchase in the same period (conversion: 访问转化率). Rates 0 to 1; NULL while the period is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop';
+	'Visitors by period, from attached events of the kind: customers with such an event, of them those with one in an earlier period (returning_share), and those with a purchase in the same period (conversion: 访问转化率). Rates 0 to 1; NULL while the period is not over. The customers: visit_conversion_customers(). Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop';

@@ -531,36 +531,57 @@ DECLARE
 		SELECT s.name
 		FROM retention.shop s
 		WHERE s.shop_id = rule.shop_id);
-	tier_window interval := (
-		SELECT s.tier_window
-		FROM retention.shop s
-		WHERE s.shop_id = rule.shop_id);
+	tier_window interval;
+	tier_grace interval;
 BEGIN
+	SELECT s.tier_window, coalesce(s.tier_grace, interval '0') INTO tier_window, tier_grace
+	FROM retention.shop s
+	WHERE s.shop_id = rule.shop_id;
+
+	-- Whose conditions are no longer met keeps the tier until the grace period ends.
+	RETURN QUERY
+	SELECT c.customer_id, format('tier:%s:%s', c.tier, to_char(c.last_purchase_at AT TIME ZONE zone, 'YYYY-MM-DD')), NULL::integer, NULL::text,
+		(l.day + rule.delay) AT TIME ZONE zone
+	FROM retention.customer_stats c
+	CROSS JOIN LATERAL (
+		SELECT ((c.tier_below_since AT TIME ZONE zone) + tier_grace)::date AS day
+	) AS l
+	WHERE c.shop_id = rule.shop_id
+		AND c.tier IS NOT NULL
+		AND c.tier_below_since IS NOT NULL
+		AND l.day BETWEEN first_day AND last_day;
+
+	-- The others lose it so long after purchases have left the window.
 	IF tier_window IS NULL THEN
 		RETURN;
 	END IF;
-	-- Who loses a tier in these days has a purchase that leaves the window in them.
 	RETURN QUERY
 	SELECT c.customer_id, format('tier:%s:%s', t.name, to_char(c.last_purchase_at AT TIME ZONE zone, 'YYYY-MM-DD')), NULL::integer, NULL::text,
 		(l.day + rule.delay) AT TIME ZONE zone
 	FROM retention.customer_stats c
-	CROSS JOIN LATERAL retention.tier_unless_bought(c, shop, (first_day::timestamp AT TIME ZONE zone) - tier_window) AS t (name)
+	CROSS JOIN LATERAL retention.tier_unless_bought(c, shop, (at AT TIME ZONE zone - tier_window) AT TIME ZONE zone) AS t (name)
 	CROSS JOIN LATERAL (
 		SELECT min(first_day + n) AS day
-		FROM generate_series(1, last_day - first_day) AS n
-		WHERE retention.tier_unless_bought(c, shop, ((first_day + n)::timestamp AT TIME ZONE zone) - tier_window) IS DISTINCT FROM t.name
+		FROM generate_series(0, last_day - first_day) AS n
+		WHERE (first_day + n + 1 - tier_grace) AT TIME ZONE zone > at
+			AND retention.tier_unless_bought(c, shop, (first_day + n + 1 - tier_grace - tier_window) AT TIME ZONE zone) IS DISTINCT FROM t.name
 	) AS l
 	WHERE c.shop_id = rule.shop_id
+		AND c.tier_below_since IS NULL
+		-- Who loses a tier in these days has a purchase that leaves the window
+		-- in them, and has what is to be lost until then.
 		AND (c.history_from IS NOT NULL
 			OR retention.bought(c.history,
-				(first_day::timestamp AT TIME ZONE zone) - tier_window,
-				((last_day + 1)::timestamp AT TIME ZONE zone) - tier_window) > 0)
+				(first_day - tier_grace - tier_window) AT TIME ZONE zone,
+				(last_day + 1 - tier_grace - tier_window) AT TIME ZONE zone) > 0)
 		AND t.name IS NOT NULL
-		AND l.day IS NOT NULL;
+		AND l.day IS NOT NULL
+		AND retention.tier_unless_bought(c, shop,
+			(greatest(first_day - tier_grace, at AT TIME ZONE zone) - tier_window) AT TIME ZONE zone) IS NOT DISTINCT FROM t.name;
 END
 $$;
 
-COMMENT ON FUNCTION retention.care_due_tier_at_risk(retention.care_rules, timestamptz) IS 'For rules of the event tier_at_risk: the day on which purchases leave the shops tier_window and the tier is lost unless something is bought; nobody where a tier is for ever';
+COMMENT ON FUNCTION retention.care_due_tier_at_risk(retention.care_rules, timestamptz) IS 'For rules of the event tier_at_risk: the day on which the tier is lost unless something is bought: purchases have left the shop''s tier_window or were given back, and its tier_grace is over. Nobody where a tier is for ever';
 
 CREATE FUNCTION retention.care_due(at timestamptz)
 	RETURNS bigint
@@ -581,27 +602,36 @@ BEGIN
 	-- What was bought, or given back, since a message was queued.
 	UPDATE retention.care_message m
 	SET state = 'cancelled',
-		reason = CASE r.event
+		reason = CASE wrong.event
 			WHEN 'spend_milestone' THEN 'the amount is no longer reached'
 			ELSE 'the customer bought again'
 		END,
 		changed_at = at
-	FROM retention.care_rules r
-	JOIN retention.shop h ON h.shop_id = r.shop_id
-	WHERE m.state IN ('queued', 'claimed')
-		AND m.shop_id = r.shop_id
-		AND m.rule = r.name
-		AND r.enabled
-		AND r.event IN ('last_purchase', 'repurchase', 'spend_milestone')
-		AND NOT EXISTS (
-			SELECT
-			FROM retention.customer_stats s
-			WHERE s.shop_id = m.shop_id
-				AND s.customer_id = m.customer_id
-				AND CASE r.event
-					WHEN 'spend_milestone' THEN s.spent >= split_part(m.subject, ':', 2)::numeric
-					ELSE m.subject = 'purchase:' || to_char(s.last_purchase_at AT TIME ZONE h.time_zone, 'YYYY-MM-DD')
-				END);
+	FROM (
+		SELECT o.shop_id, o.customer_id, o.rule, o.subject, r.event
+		FROM retention.care_message o
+		JOIN retention.care_rules r ON r.shop_id = o.shop_id AND r.name = o.rule
+		JOIN retention.shop h ON h.shop_id = r.shop_id
+		WHERE o.state IN ('queued', 'claimed')
+			AND r.enabled
+			AND r.event IN ('last_purchase', 'repurchase', 'spend_milestone', 'tier_at_risk')
+			AND NOT EXISTS (
+				SELECT
+				FROM retention.customer_stats s
+				WHERE s.shop_id = o.shop_id
+					AND s.customer_id = o.customer_id
+					AND CASE r.event
+						WHEN 'spend_milestone' THEN s.spent >= split_part(o.subject, ':', 2)::numeric
+						WHEN 'tier_at_risk' THEN o.subject LIKE '%:' || to_char(s.last_purchase_at AT TIME ZONE h.time_zone, 'YYYY-MM-DD')
+						ELSE o.subject = 'purchase:' || to_char(s.last_purchase_at AT TIME ZONE h.time_zone, 'YYYY-MM-DD')
+					END)
+		ORDER BY o.shop_id, o.customer_id, o.rule COLLATE "C", o.subject
+		FOR NO KEY UPDATE OF o
+	) AS wrong
+	WHERE m.shop_id = wrong.shop_id
+		AND m.customer_id = wrong.customer_id
+		AND m.rule = wrong.rule
+		AND m.subject = wrong.subject;
 
 	FOR rule IN
 		SELECT r.*

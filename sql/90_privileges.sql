@@ -39,6 +39,11 @@ GRANT SELECT ON
 	retention.customer_details,
 	retention.orders,
 	retention.audiences,
+	retention.tags,
+	retention.customer_profiles,
+	retention.staff_profiles,
+	retention.feedback_overdue,
+	retention.feedback_effect,
 	retention.customer_purchases,
 	retention.rfm_segments,
 	retention.repurchase_monthly,
@@ -97,6 +102,12 @@ TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
 	retention.record_feedback(text, text, text, numeric, text, text, timestamptz, text),
+	retention.open_feedback(text, text, text, text, text, text, timestamptz, text, timestamptz, text),
+	retention.open_feedback(anynonarray, text, text, text, text, text, timestamptz, text, timestamptz, text),
+	retention.assign_feedback(text, text, timestamptz, text),
+	retention.answer_feedback(text, text, text, timestamptz, text),
+	retention.solve_feedback(text, text, text, timestamptz, text),
+	retention.reopen_feedback(text, text, text, timestamptz, text),
 	retention.forget_customer(text, text),
 	retention.forget_customer(anynonarray, text)
 TO retention_operator;
@@ -126,12 +137,30 @@ GRANT EXECUTE ON FUNCTION
 	retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text),
 	retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text),
 	retention.customer_value_bands(numeric[], timestamptz, text),
+	retention.forecast_check(date, date, text, text),
 	retention.tier_distribution(text),
 	retention.shop_period(text, integer),
 	retention.product_repurchase(timestamptz, text, text),
 	retention.product_pairs(bigint, timestamptz, text),
 	retention.event_retention(text, text, integer[], timestamptz, text),
 	retention.visit_conversion(text, text, timestamptz, text)
+TO retention_reader, retention_operator;
+
+-- The customers behind the figures.
+GRANT EXECUTE ON FUNCTION
+	retention.retention_curve_customers(integer, text, timestamptz, text),
+	retention.gap_to_next_customers(bigint, timestamptz, text),
+	retention.sales_by_channel_customers(date, text, text, timestamptz, text),
+	retention.sales_by_region_customers(date, text, text, text, timestamptz, text),
+	retention.order_funnel_customers(text, timestamptz, timestamptz, text),
+	retention.customer_value_band_customers(numeric, numeric, timestamptz, text),
+	retention.pareto_customers(numeric, timestamptz, text),
+	retention.rfm_grid_customers(integer, integer, integer, retention.rfm_cuts, timestamptz, text),
+	retention.tier_distribution_customers(text, text),
+	retention.product_repurchase_customers(text, timestamptz, text, text),
+	retention.product_pair_customers(text, text, timestamptz, text),
+	retention.event_retention_customers(integer, text, text, timestamptz, text),
+	retention.visit_conversion_customers(date, text, text, timestamptz, text)
 TO retention_reader, retention_operator;
 
 GRANT SELECT ON
@@ -143,17 +172,29 @@ GRANT SELECT ON
 	retention.staff_followups
 TO retention_reader, retention_operator;
 
+GRANT EXECUTE ON FUNCTION retention.care_explanation_zh(retention.care_message, retention.shop) TO retention_reader, retention_operator;
+
 -- What conditions are made of, and audiences.
 GRANT EXECUTE ON FUNCTION
 	retention.buyers_of(text, timestamptz, timestamptz, text),
 	retention.audience_customers(text, text, timestamptz),
-	retention.audience_count(text, text, timestamptz)
+	retention.audience_count(text, text, timestamptz),
+	retention.similar_customers(text, integer, text, timestamptz)
 TO retention_reader, retention_operator;
 
 GRANT EXECUTE ON FUNCTION
 	retention.check_condition(text, boolean, text),
 	retention.define_audience(text, text, text, text),
-	retention.drop_audience(text, text)
+	retention.drop_audience(text, text),
+	retention.define_tag_rule(text, text, text, text),
+	retention.drop_tag_rule(text, text),
+	retention.run_tag_rules(timestamptz),
+	retention.tag_customer(text, text, text, text),
+	retention.tag_customer(anynonarray, text, text, text),
+	retention.untag_customer(text, text, text),
+	retention.untag_customer(anynonarray, text, text),
+	retention.set_profile(text, jsonb, text, text),
+	retention.set_profile(anynonarray, jsonb, text, text)
 TO retention_operator;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON retention.care_cap TO retention_operator;
@@ -162,6 +203,7 @@ GRANT EXECUTE ON FUNCTION
 	retention.claim_messages(text, integer, interval, text, timestamptz, text),
 	retention.mark_sent(uuid, text, timestamptz),
 	retention.mark_failed(uuid, text, boolean, timestamptz),
+	retention.mark_messages(uuid[], text[], text[], boolean[], timestamptz),
 	retention.extend_lease(uuid, interval, timestamptz),
 	retention.release_message(uuid),
 	retention.cancel_message(text, text, text, text, text),
@@ -184,8 +226,50 @@ TO retention_operator;
 
 -- The operator's settings, and what is run by the day or to mend.
 GRANT SELECT, INSERT, UPDATE ON retention.shop TO retention_operator;
-GRANT SELECT, INSERT, UPDATE, DELETE ON retention.tier, retention.festival TO retention_operator;
+GRANT SELECT ON retention.feedback_cases, retention.feedback_step TO retention_operator;
+GRANT SELECT, INSERT, UPDATE, DELETE ON retention.tier, retention.festival, retention.feedback_route TO retention_operator;
 GRANT INSERT, UPDATE, DELETE ON retention.care_rules, retention.care_templates TO retention_operator;
 GRANT SELECT ON retention.source, retention.watch, retention.sync_error TO retention_operator;
 GRANT EXECUTE ON PROCEDURE retention.run(timestamptz) TO retention_operator;
 GRANT EXECUTE ON FUNCTION retention.resync(text, text, boolean) TO retention_operator;
+
+-- Campaigns.
+GRANT SELECT ON retention.campaigns, retention.campaign_credits TO retention_reader, retention_operator;
+
+GRANT SELECT ON
+	retention.campaign,
+	retention.campaign_step,
+	retention.campaign_member,
+	retention.campaign_offer,
+	retention.offer_code
+TO retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.campaign_effect(text, text, timestamptz),
+	retention.campaign_lift(text, text, timestamptz)
+TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.create_campaign(text, text, numeric, timestamptz, timestamptz, integer, numeric, numeric, timestamptz, text, text),
+	retention.add_campaign_step(text, text, text, text, interval, text, text, interval, integer, boolean, boolean, text),
+	retention.set_campaign_offer(text, text, text, timestamptz, timestamptz, text),
+	retention.preview_campaign(text, text, timestamptz),
+	retention.preview_campaign_customers(text, integer, text, timestamptz),
+	retention.start_campaign(text, text, timestamptz),
+	retention.pause_campaign(text, text, timestamptz),
+	retention.resume_campaign(text, text, timestamptz),
+	retention.stop_campaign(text, text, timestamptz),
+	retention.delete_campaign(text, text),
+	retention.check_offer(text, text, timestamptz, text),
+	retention.redeem_offer(text, text, text, timestamptz, text),
+	retention.redeem_offer(text, anynonarray, text, timestamptz, text),
+	retention.record_reply(text, text, text, text, timestamptz, text),
+	retention.record_reply(text, anynonarray, text, text, timestamptz, text),
+	retention.record_attendance(text, text, timestamptz, text),
+	retention.record_attendance(text, anynonarray, timestamptz, text)
+TO retention_operator;
+GRANT EXECUTE ON FUNCTION
+	retention.library_version(),
+	retention.library_fits(),
+	retention.health(timestamptz, boolean)
+TO retention_reader, retention_operator;

@@ -36,6 +36,7 @@ typedef enum CareEvent
 	CARE_COMPLETED,
 	CARE_REFUNDED,
 	CARE_LAST_PURCHASE,			/* queued by date, cancelled by a purchase */
+	CARE_TIER_AT_RISK,			/* likewise */
 	CARE_BY_DATE				/* none of our business */
 } CareEvent;
 
@@ -101,9 +102,14 @@ static OwnQuery cancel_messages = {
 	8, {"int4[]", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz", "text[]"}
 };
 
-/* All subjects that name a purchase by its day: 'purchase:2024-05-01'. */
+/*
+ * All subjects that name the last purchase by its day: 'purchase:2024-05-01',
+ * 'tier:gold:2024-05-01'.
+ */
 #define FIRST_PURCHASE_SUBJECT "purchase:"
 #define LAST_PURCHASE_SUBJECT "purchase:~"
+#define FIRST_TIER_SUBJECT "tier:"
+#define LAST_TIER_SUBJECT "tier;"	/* the character after the colon */
 
 /* A message to cancel. */
 typedef struct Cancellation
@@ -130,7 +136,8 @@ static const struct
 	{"completed", CARE_COMPLETED},
 	{"refunded", CARE_REFUNDED},
 	{"last_purchase", CARE_LAST_PURCHASE},
-	{"repurchase", CARE_LAST_PURCHASE}
+	{"repurchase", CARE_LAST_PURCHASE},
+	{"tier_at_risk", CARE_TIER_AT_RISK}
 };
 
 static CareEvent
@@ -329,6 +336,7 @@ event_time(CareEvent event, const Purchase *purchase)
 			return closed ? NO_TIME : at[ORDER_COMPLETED];
 		case CARE_REFUNDED:
 		case CARE_LAST_PURCHASE:
+		case CARE_TIER_AT_RISK:
 		case CARE_BY_DATE:
 			break;
 	}
@@ -475,15 +483,16 @@ apply_last_purchase_rule(Care *care, const CareRule *rule,
 	bool		same = same_owner(before, after) &&
 		before->state_at[ORDER_PAID] == after->state_at[ORDER_PAID] &&
 		(before->value == NULL) == (after->value == NULL);
+	bool		of_tier = rule->event == CARE_TIER_AT_RISK;
+	char	   *first = of_tier ? FIRST_TIER_SUBJECT : FIRST_PURCHASE_SUBJECT;
+	char	   *last = of_tier ? LAST_TIER_SUBJECT : LAST_PURCHASE_SUBJECT;
 
 	if (same)
 		return;
 	if (before != NULL && before->value != NULL && rule_applies(rule, before->shop_id))
-		cancel_message(care, rule, before, FIRST_PURCHASE_SUBJECT, LAST_PURCHASE_SUBJECT,
-					   "the purchase was taken back");
+		cancel_message(care, rule, before, first, last, "the purchase was taken back");
 	if (after != NULL && after->value != NULL && rule_applies(rule, after->shop_id))
-		cancel_message(care, rule, after, FIRST_PURCHASE_SUBJECT, LAST_PURCHASE_SUBJECT,
-					   "the customer bought again");
+		cancel_message(care, rule, after, first, last, "the customer bought again");
 }
 
 /*
@@ -508,7 +517,7 @@ care_order_changed(Care *care, int32 source_id, TimestampTz since,
 
 		if (!rule->enabled)
 			continue;
-		if (rule->event == CARE_LAST_PURCHASE)
+		if (rule->event == CARE_LAST_PURCHASE || rule->event == CARE_TIER_AT_RISK)
 			apply_last_purchase_rule(care, rule, before, after);
 		else if (rule->event == CARE_REFUNDED)
 		{
@@ -526,6 +535,27 @@ int4_array(Datum *values, int n)
 	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
+/*
+ * By the key of the messages: that is the order in which whoever locks several
+ * takes them, so that nobody waits in a circle.
+ */
+static int
+compare_cancellations(const ListCell *a, const ListCell *b)
+{
+	const Cancellation *x = (const Cancellation *) lfirst(a);
+	const Cancellation *y = (const Cancellation *) lfirst(b);
+	int			order;
+
+	if (x->shop_id != y->shop_id)
+		return x->shop_id < y->shop_id ? -1 : 1;
+	order = strcmp(x->customer_id, y->customer_id);
+	if (order == 0)
+		order = strcmp(x->rule, y->rule);
+	if (order == 0)
+		order = strcmp(x->first_subject, y->first_subject);
+	return order;
+}
+
 static void
 write_cancellations(Care *care)
 {
@@ -540,6 +570,7 @@ write_cancellations(Care *care)
 	if (n == 0)
 		return;
 
+	list_sort(care->cancellations, compare_cancellations);
 	shops = (Datum *) palloc(n * sizeof(Datum));
 	for (int k = 0; k < 5; k++)
 		strings[k] = (char **) palloc(n * sizeof(char *));

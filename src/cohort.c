@@ -52,7 +52,7 @@ cohort_transition(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	factor = counts_scale(state, reader.scale);
 	while (history_reader_next(&reader, &at, &units) && at <= call->question.at)
 	{
@@ -84,7 +84,15 @@ cohort_final(PG_FUNCTION_ARGS)
 	int64		current = calendar_period(calendar, state->question.at);
 	CountsCell *cells = counts_sorted(state);
 	CountsRows	rows;
+	int64		expected = 0;
 	int64		i = 0;
+
+	for (int64 cell = 0; cell < state->ncells; cell++)
+	{
+		if (cell == 0 || cells[cell].row != cells[cell - 1].row)
+			expected += Max(current - cells[cell].row + 1, 0);
+	}
+	counts_rows_expect(expected);
 
 	counts_rows_begin(&rows, fcinfo);
 	while (i < state->ncells)
@@ -156,7 +164,7 @@ new_vs_returning_transition(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	factor = counts_scale(state, reader.scale);
 	if (history_reader_next(&reader, &at, &units) && at <= call->question.at)
 	{
@@ -197,6 +205,9 @@ new_vs_returning_final(PG_FUNCTION_ARGS)
 	CountsCell *cells = counts_sorted(state);
 	CountsRows	rows;
 	int64		i = 0;
+
+	if (state->ncells > 0)
+		counts_rows_expect(current - cells[0].row + 1);
 
 	counts_rows_begin(&rows, fcinfo);
 	for (int64 period = state->ncells > 0 ? cells[0].row : current + 1; period <= current; period++)

@@ -41,4 +41,11 @@
 #define stringToQualifiedNameListCompat(string) stringToQualifiedNameList(string, NULL)
 #endif
 
+/* 18 asks whether a deferrable one will do. */
+#if PG_VERSION_NUM < 180000
+#define primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#else
+#define primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
+#endif
+
 #endif							/* RETENTION_COMPAT_H */

@@ -27,8 +27,8 @@ static const char *const stats_columns[] = {
 
 #define N_STATS_COLUMNS lengthof(stats_columns)
 
-#define READ_STATS \
-	"SELECT s.shop_id, s.customer_id, s.first_purchase_at, s.last_purchase_at," \
+#define STATS_OF_CUSTOMER \
+	"s.shop_id, s.customer_id, s.first_purchase_at, s.last_purchase_at," \
 	" s.purchases, s.unpaid_orders, s.unlinked_refunds, s.spent," \
 	" s.points_posted, s.points_debt, s.points_held, s.last_entry_no," \
 	" s.points_as_of, s.points_due_at," \
@@ -36,7 +36,7 @@ static const char *const stats_columns[] = {
 	" s.history_from, s.history"
 
 static OwnQuery lock_one = {
-	READ_STATS
+	"SELECT " STATS_OF_CUSTOMER
 	" FROM retention.customer_stats s"
 	" WHERE s.shop_id = $1 AND s.customer_id = $2"
 	" FOR NO KEY UPDATE",
@@ -44,7 +44,7 @@ static OwnQuery lock_one = {
 };
 
 static OwnQuery lock_many = {
-	READ_STATS
+	"SELECT " STATS_OF_CUSTOMER
 	" FROM unnest($1, $2) AS k (shop_id, customer_id)"
 	" JOIN retention.customer_stats s"
 	" ON s.shop_id = k.shop_id AND s.customer_id = k.customer_id"
@@ -60,6 +60,19 @@ static OwnQuery find_missing = {
 	" WHERE s.shop_id = k.shop_id AND s.customer_id = k.customer_id)"
 	" ORDER BY k.position",
 	2, {"int4[]", "text[]"}
+};
+
+/* Nobody else sees a row that was just made, so it needs no lock. */
+static OwnQuery insert_one = {
+	"INSERT INTO retention.customer_stats AS s (shop_id, customer_id) VALUES ($1, $2)"
+	" ON CONFLICT DO NOTHING"
+	" RETURNING " STATS_OF_CUSTOMER,
+	2, {"int4", "text"}
+};
+
+static OwnQuery insert_customer = {
+	"INSERT INTO retention.customer (shop_id, customer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+	2, {"int4", "text"}
 };
 
 static OwnQuery insert_customers = {
@@ -243,13 +256,13 @@ customers_ensure(CustomerKey *keys, int nkeys)
 }
 
 static uint64
-lock_row(CustomerKey *key)
+run_for_key(OwnQuery *query, CustomerKey *key)
 {
 	Datum		args[2];
 
 	args[0] = Int32GetDatum(key->shop_id);
 	args[1] = CStringGetTextDatum(key->customer_id);
-	return own_execute(&lock_one, args, NULL);
+	return own_execute(query, args, NULL);
 }
 
 static CustomerSet *
@@ -270,7 +283,43 @@ read_locked(int nkeys)
 CustomerSet *
 customers_lock_known(CustomerKey *key)
 {
-	return lock_row(key) == 0 ? NULL : read_locked(1);
+	return run_for_key(&lock_one, key) == 0 ? NULL : read_locked(1);
+}
+
+/*
+ * Make the row of a customer not seen before; NULL when another session was
+ * quicker.
+ */
+static CustomerSet *
+insert_unknown(CustomerKey *key)
+{
+	CustomerSet *set = run_for_key(&insert_one, key) == 0 ? NULL : read_locked(1);
+
+	if (set != NULL)
+		run_for_key(&insert_customer, key);
+	return set;
+}
+
+/*
+ * Lock customers who have rows, in the order of their keys, and read them.
+ */
+CustomerSet *
+customers_lock_all_known(CustomerKey *keys, int nkeys)
+{
+	Datum		args[2];
+	uint64		found;
+
+	if (nkeys == 0)
+		return read_locked(0);
+
+	keys_as_arrays(keys, nkeys, args);
+	found = own_execute(&lock_many, args, NULL);
+	if (found != (uint64) nkeys)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("a customer was removed by another transaction"),
+				 errhint("Try the transaction again.")));
+	return read_locked(nkeys);
 }
 
 /*
@@ -284,28 +333,18 @@ customers_lock_known(CustomerKey *key)
 CustomerSet *
 customers_lock(CustomerKey *keys, int nkeys)
 {
-	Datum		args[2];
-	uint64		found = 0;
-
-	if (nkeys == 0)
-		return read_locked(0);
-
 	if (nkeys == 1)
-		found = lock_row(&keys[0]);
-
-	if (found == 0)
 	{
-		customers_ensure(keys, nkeys);
-		keys_as_arrays(keys, nkeys, args);
-		found = own_execute(&lock_many, args, NULL);
-	}
+		CustomerSet *set = customers_lock_known(&keys[0]);
 
-	if (found != (uint64) nkeys)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("a customer was removed by another transaction"),
-				 errhint("Try the transaction again.")));
-	return read_locked(nkeys);
+		if (set == NULL)
+			set = insert_unknown(&keys[0]);
+		if (set != NULL)
+			return set;
+	}
+	if (nkeys > 0)
+		customers_ensure(keys, nkeys);
+	return customers_lock_all_known(keys, nkeys);
 }
 
 Customer *

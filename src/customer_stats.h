@@ -63,6 +63,7 @@ extern int	customer_keys_sort(CustomerKey *keys, int nkeys);
 extern CustomerSet *customers_lock_known(CustomerKey *key);
 extern void customers_ensure(CustomerKey *keys, int nkeys);
 extern CustomerSet *customers_lock(CustomerKey *keys, int nkeys);
+extern CustomerSet *customers_lock_all_known(CustomerKey *keys, int nkeys);
 extern Customer *customer_find(CustomerSet *set, int32 shop_id, const char *customer_id);
 extern void customers_write(CustomerSet *set);
 

@@ -32,7 +32,7 @@ PG_FUNCTION_INFO_V1(clv);
 #define VALUE_MODEL_COLUMNS		10
 
 /* More potential purchases than any customer makes. */
-#define MOST_TERMS 1e9
+#define MOST_TERMS 1e8
 
 typedef struct PurchaseModel
 {
@@ -231,7 +231,8 @@ expected_if_alive(const PurchaseModel *model, const CustomerGroup *customer, dou
 	double		stays = 1;
 	double		sum = 0;
 
-	if ((shape + 40) * (1 + horizon / rate) > MOST_TERMS)
+	/* As many terms as purchases are likely, their number being widely spread. */
+	if (mean + 40 * (1 + horizon / rate) > MOST_TERMS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("horizon %g is too far ahead", horizon),

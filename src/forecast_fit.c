@@ -29,8 +29,17 @@
 
 #define MOST_ITERATIONS 500
 
-/* Gradient by the logarithm of a parameter, a customer, where it counts as zero. */
+/*
+ * Gradient by the logarithm of a parameter, a customer, where it counts as
+ * zero; times the length of the vector of logarithms where that is above 1.
+ */
 #define FLAT_ENOUGH		1e-7
+
+/*
+ * Log-likelihood of all customers that another e-fold of a parameter may still
+ * bring, where it has no bound and rounding ends the search.
+ */
+#define NOTHING_TO_GAIN	0.1
 
 /* Step of the differences of gradients, in logarithms. */
 #define HESSIAN_STEP	1e-4
@@ -88,7 +97,10 @@ steepest(const Fit *fit, const double *gradient)
 	double		largest = 0;
 
 	for (int i = 0; i < fit->nparameters; i++)
-		largest = Max(largest, fabs(gradient[i]));
+	{
+		if (!(fabs(gradient[i]) <= largest))	/* NaN counts as the steepest */
+			largest = isnan(gradient[i]) ? INFINITY : fabs(gradient[i]);
+	}
 	return largest;
 }
 
@@ -231,6 +243,7 @@ polish(Fit *fit, double *logs)
 	int			n = fit->nparameters;
 	double		h[FORECAST_MAX_PARAMETERS][FORECAST_MAX_PARAMETERS];
 	double		gradient[FORECAST_MAX_PARAMETERS];
+	double		square = 0;
 
 	(void) evaluate(fit, logs, gradient);
 	hessian(fit, logs, h);
@@ -244,14 +257,18 @@ polish(Fit *fit, double *logs)
 		solve(n, h, next);
 		for (int i = 0; i < n; i++)
 			next[i] = logs[i] - next[i];
-		(void) evaluate(fit, next, next_gradient);
-		if (!(fabs(next[0]) <= LARGEST_LOG) ||
+		if (isinf(evaluate(fit, next, next_gradient)) ||
 			steepest(fit, next_gradient) >= steepest(fit, gradient))
 			break;
 		memcpy(logs, next, n * sizeof(double));
 		memcpy(gradient, next_gradient, n * sizeof(double));
 	}
-	fit->converged = fit->has_errors && steepest(fit, gradient) <= FLAT_ENOUGH;
+
+	/* As the library measures it; or where all that is left to gain is nothing. */
+	for (int i = 0; i < n; i++)
+		square += logs[i] * logs[i];
+	fit->converged = steepest(fit, gradient) <= Max(FLAT_ENOUGH * Max(1, sqrt(square)),
+													NOTHING_TO_GAIN / fit->customers);
 
 	for (int i = 0; i < n && fit->has_errors; i++)
 	{

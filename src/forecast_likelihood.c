@@ -38,6 +38,30 @@ digamma(double x)
 															 (1.0 / 240 - square * (1.0 / 132 - square * (691.0 / 32760))))));
 }
 
+/*
+ * lgamma(z + n) - lgamma(z), and the same of digamma.  Of a large z the terms
+ * would cancel, so Stirling's series is subtracted term by term.  Parameters
+ * grow large where customers hardly differ.
+ */
+#define LARGE 1000.0
+
+static double
+lgamma_step(double z, double n)
+{
+	if (z < LARGE)
+		return lgamma(z + n) - lgamma(z);
+	return (z - 0.5) * log1p(n / z) + n * log(z + n) - n - n / (12 * z * (z + n));
+}
+
+static double
+digamma_step(double z, double n)
+{
+	if (z < LARGE)
+		return digamma(z + n) - digamma(z);
+	return log1p(n / z) + n / (2 * z * (z + n)) +
+		n * (2 * z + n) / (12 * z * z * (z + n) * (z + n));
+}
+
 /* How often the customer has had the chance to leave. */
 static inline double
 chances_to_leave(ForecastModel model, double frequency)
@@ -57,7 +81,7 @@ forecast_log_odds_lost(ForecastModel model, const double *parameters, const Cust
 	if (chances == 0)
 		return -INFINITY;
 	return log(a / (b + chances - 1)) +
-		(r + group->frequency) * log((alpha + group->age) / (alpha + group->measure));
+		(r + group->frequency) * (log1p(group->age / alpha) - log1p(group->measure / alpha));
 }
 
 /*
@@ -79,47 +103,49 @@ purchase_log_likelihood(ForecastModel model, const double *parameters,
 	double		sum_a = 0;
 	double		sum_b = 0;
 	double		frequency = -1;
-	double		chances = 0;
 	double		factor = 0;
 	double		factor_r = 0;
 	double		factor_a = 0;
 	double		factor_b = 0;
+	double		lost_b = 0;
+	double		log_prior = 0;	/* of the odds, without the times */
 
 	for (int64_t i = 0; i < ngroups; i++)
 	{
 		const CustomerGroup *group = &groups[i];
 		double		n = (double) group->customers;
-		double		log_age;
+		double		span_age = log1p(group->age / alpha);
+		double		span_last = log1p(group->measure / alpha);
 		double		log_odds;
+		double		odds;
 		double		lost;
 
 		if (group->frequency != frequency)
 		{
+			double		chances = chances_to_leave(model, group->frequency);
+
 			frequency = group->frequency;
-			chances = chances_to_leave(model, frequency);
-			factor = lgamma(r + frequency) - lgamma(r) + r * log(alpha) +
-				lgamma(a + b) - lgamma(a + b + chances) + lgamma(b + chances) - lgamma(b);
-			if (gradient != NULL)
-			{
-				factor_r = digamma(r + frequency) - digamma(r) + log(alpha);
-				factor_a = digamma(a + b) - digamma(a + b + chances);
-				factor_b = factor_a + digamma(b + chances) - digamma(b);
-			}
+			factor = lgamma_step(r, frequency) - frequency * log(alpha) +
+				lgamma_step(b, chances) - lgamma_step(a + b, chances);
+			log_prior = chances > 0 ? log(a / (b + chances - 1)) : -INFINITY;
+			factor_r = digamma_step(r, frequency);
+			factor_a = -digamma_step(a + b, chances);
+			factor_b = factor_a + digamma_step(b, chances);
+			lost_b = chances > 0 ? 1 / (b + chances - 1) : 0;
 		}
 
-		log_age = log(alpha + group->age);
-		log_odds = forecast_log_odds_lost(model, parameters, group);
-		sum += n * (factor - (r + frequency) * log_age +
-					(log_odds > 0 ? log_odds + log1p(exp(-log_odds)) : log1p(exp(log_odds))));
+		log_odds = log_prior + (r + frequency) * (span_age - span_last);
+		odds = exp(-fabs(log_odds));
+		sum += n * (factor - (r + frequency) * span_age + (log_odds > 0 ? log_odds : 0) + log1p(odds));
 		if (gradient == NULL)
 			continue;
 
-		lost = 1 / (1 + exp(-log_odds));
-		sum_r += n * (factor_r - (1 - lost) * log_age - lost * log(alpha + group->measure));
-		sum_alpha += n * (r / alpha - (r + frequency) *
-						  ((1 - lost) / (alpha + group->age) + lost / (alpha + group->measure)));
+		lost = (log_odds > 0 ? 1 : odds) / (1 + odds);
+		sum_r += n * (factor_r - (1 - lost) * span_age - lost * span_last);
+		sum_alpha += n * ((1 - lost) * (r * group->age / alpha - frequency) / (alpha + group->age) +
+						  lost * (r * group->measure / alpha - frequency) / (alpha + group->measure));
 		sum_a += n * (factor_a + lost / a);
-		sum_b += n * (factor_b - (lost > 0 ? lost / (b + chances - 1) : 0));
+		sum_b += n * (factor_b - lost * lost_b);
 	}
 
 	if (gradient != NULL)
@@ -154,29 +180,26 @@ value_log_likelihood(const double *parameters, const CustomerGroup *groups, int6
 		const CustomerGroup *group = &groups[i];
 		double		n = (double) group->customers;
 		double		total = group->frequency * group->measure;
-		double		log_value = log(group->measure);
-		double		log_sum = log(gamma + total);
+		double		span = log1p(total / gamma);
+		double		log_share = -log1p(gamma / total);
 
 		if (group->frequency != frequency)
 		{
 			frequency = group->frequency;
 			shape = p * frequency;
-			factor = lgamma(shape + q) - lgamma(shape) - lgamma(q) +
-				q * log(gamma) + shape * log(frequency);
-			if (gradient != NULL)
-			{
-				factor_p = digamma(shape + q) - digamma(shape) + log(frequency);
-				factor_q = digamma(shape + q) - digamma(q) + log(gamma);
-			}
+			factor = q > shape ? lgamma_step(q, shape) - lgamma(shape) :
+				lgamma_step(shape, q) - lgamma(q);
+			factor_p = digamma_step(shape, q);
+			factor_q = digamma_step(q, shape);
 		}
 
-		sum += n * (factor + (shape - 1) * log_value - (shape + q) * log_sum);
+		sum += n * (factor + shape * log_share - q * span - log(group->measure));
 		if (gradient == NULL)
 			continue;
 
-		sum_p += n * frequency * (factor_p + log_value - log_sum);
-		sum_q += n * (factor_q - log_sum);
-		sum_gamma += n * (q / gamma - (shape + q) / (gamma + total));
+		sum_p += n * frequency * (factor_p + log_share);
+		sum_q += n * (factor_q - span);
+		sum_gamma += n * (q * total / gamma - shape) / (gamma + total);
 	}
 
 	if (gradient != NULL)

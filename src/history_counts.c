@@ -16,6 +16,7 @@
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -27,6 +28,8 @@
 #define STATE_VERSION	1
 
 #define FIRST_SHIFT		58		/* 64 slots */
+#define FAR_SLOT		16		/* a longer search makes a small table grow */
+#define SMALL_TABLE		65536
 
 /* Bytes of the external form: a cell, and what comes before the names. */
 #define CELL_BYTES		48
@@ -83,42 +86,57 @@ counts_create(MemoryContext parent, const CountsQuestion *question)
 	return state;
 }
 
+/*
+ * A free slot for a cell, and how far it lies from the first choice.
+ */
 static CountsCell *
-free_slot(HistoryCounts *state, int64 row, int64 col)
+free_slot(HistoryCounts *state, int64 row, int64 col, uint64 *distance)
 {
-	uint64		hash = ((uint64) row * UINT64CONST(0x9e3779b97f4a7c15) + (uint64) col) *
-		UINT64CONST(0xd6e8feb86659fd93);
-	uint64		slot = hash >> state->shift;
+	uint64		first = counts_slot(state, row, col);
+	uint64		slot = first;
 
 	while (state->slots[slot].row != PG_INT64_MIN)
 		slot = (slot + 1) & (state->nslots - 1);
+	*distance = (slot - first) & (state->nslots - 1);
 	return &state->slots[slot];
 }
 
+static void
+table_grow(HistoryCounts *state)
+{
+	CountsCell *old = state->slots;
+	uint64		nslots = state->nslots;
+	uint64		distance;
+
+	CHECK_FOR_INTERRUPTS();
+	table_allocate(state, state->shift - 1);
+	for (uint64 i = 0; i < nslots; i++)
+	{
+		if (old[i].row != PG_INT64_MIN)
+			*free_slot(state, old[i].row, old[i].col, &distance) = old[i];
+	}
+	pfree(old);
+}
+
 /*
- * A new cell, known not to be there.
+ * A new cell, known not to be there.  The table grows when it is half full, and
+ * a small one when its rows overlap and make searches long.
  */
 CountsCell *
 counts_cell_grow(HistoryCounts *state, int64 row, int64 col)
 {
 	CountsCell *cell;
+	uint64		distance;
 
 	if ((uint64) state->ncells >= state->nslots / 2)
+		table_grow(state);
+	cell = free_slot(state, row, col, &distance);
+	while (distance > FAR_SLOT && state->nslots < SMALL_TABLE)
 	{
-		CountsCell *old = state->slots;
-		uint64		nslots = state->nslots;
-
-		CHECK_FOR_INTERRUPTS();
-		table_allocate(state, state->shift - 1);
-		for (uint64 i = 0; i < nslots; i++)
-		{
-			if (old[i].row != PG_INT64_MIN)
-				*free_slot(state, old[i].row, old[i].col) = old[i];
-		}
-		pfree(old);
+		table_grow(state);
+		cell = free_slot(state, row, col, &distance);
 	}
 
-	cell = free_slot(state, row, col);
 	cell->row = row;
 	cell->col = col;
 	cell->customers = 0;
@@ -360,13 +378,15 @@ counts_parse(const char *data, Size size, MemoryContext context)
 	{
 		int64		row = pq_getmsgint64(&buf);
 		int64		col = pq_getmsgint64(&buf);
+		bool		by_period = question.kind == COUNTS_NEXT_PERIOD || question.kind == COUNTS_REPURCHASE;
+		int64		period = by_period ? col : row;
 		CountsCell *cell;
 		int64		high;
 
 		if ((i & 4095) == 0)
 			CHECK_FOR_INTERRUPTS();
 		if (row == PG_INT64_MIN ||
-			(question.kind <= COUNTS_REPURCHASE && (row < PERIOD_MIN || row > PERIOD_MAX)))
+			(question.kind <= COUNTS_REPURCHASE && (period < PERIOD_MIN || period > PERIOD_MAX)))
 			refuse_external("A counter's place is out of range.");
 		if (i > 0 && (row < last_row || (row == last_row && col <= last_col)))
 			refuse_external("The counters are not in order.");
@@ -521,13 +541,35 @@ keep_arguments(FunctionCallInfo fcinfo, CountsCall *call)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Whether the arguments of the question cannot differ between rows.
+ */
+static bool
+constant_arguments(FunctionCallInfo fcinfo, int first)
+{
+	Aggref	   *aggref = AggGetAggref(fcinfo);
+
+	/* Argument 0 is the state, not among those of the aggregate. */
+	if (aggref == NULL || list_length(aggref->args) != fcinfo->nargs - 1)
+		return false;
+	for (int i = first; i < fcinfo->nargs; i++)
+	{
+		Expr	   *argument = ((TargetEntry *) list_nth(aggref->args, i - 1))->expr;
+
+		if (!IsA(argument, Const) &&
+			!(IsA(argument, Param) && ((Param *) argument)->paramkind == PARAM_EXTERN))
+			return false;
+	}
+	return true;
+}
+
 static CountsCall *
 counts_call(FunctionCallInfo fcinfo, CountsReader reader, int first)
 {
 	CountsCall *call = (CountsCall *) fcinfo->flinfo->fn_extra;
 	CountsQuestion question;
 
-	if (call != NULL && same_arguments(fcinfo, call))
+	if (call != NULL && (call->constant || same_arguments(fcinfo, call)))
 		return call;
 
 	Assert(fcinfo->nargs <= COUNTS_MAX_ARGUMENTS);
@@ -537,6 +579,7 @@ counts_call(FunctionCallInfo fcinfo, CountsReader reader, int first)
 	{
 		call = (CountsCall *) MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CountsCall));
 		call->first = first;
+		call->constant = constant_arguments(fcinfo, first);
 		fcinfo->flinfo->fn_extra = call;
 	}
 	else
@@ -552,6 +595,8 @@ counts_call(FunctionCallInfo fcinfo, CountsReader reader, int first)
 	if (call->calendar == NULL && question.zone[0] != '\0')
 		call->calendar = calendar_create(fcinfo->flinfo->fn_mcxt, question.zone,
 										 (PeriodUnit) question.unit, question.week_start);
+	if (call->calendar != NULL)
+		call->current = calendar_period(call->calendar, question.at);
 	return call;
 }
 

@@ -102,8 +102,11 @@ typedef struct CountsCall
 	CountsQuestion question;
 	CountsArgument arguments[COUNTS_MAX_ARGUMENTS];
 	int			first;			/* the first of them */
+	bool		constant;		/* they are the same for the whole query */
 	bool		varies;			/* not all rows so far had the same question */
 	Calendar   *calendar;		/* NULL when the question has no zone */
+	int32		current;		/* period of the question's moment, if there is
+								 * a calendar */
 	int32	   *numbers;		/* room for one customer's numbers */
 	int64		nnumbers;
 } CountsCall;
@@ -157,6 +160,9 @@ typedef struct CountsRows
 } CountsRows;
 
 extern void counts_rows_begin(CountsRows *rows, FunctionCallInfo fcinfo);
+
+/* Refuses a result of so many rows that no array holds them. */
+extern void counts_rows_expect(int64 n);
 extern void counts_rows_add(CountsRows *rows, Datum *values, bool *nulls);
 extern Datum counts_rows_end(CountsRows *rows);
 
@@ -165,14 +171,27 @@ extern int64 counts_scale_change(HistoryCounts *state, int scale);
 extern void counts_overflow(void);
 
 /*
- * The cell at that place, made when there is none.  Good until the next call.
+ * Where to look first for a cell.  Small columns, such as days or periods
+ * since, lie side by side, and rows far from each other, as far as there is
+ * room: so neighbours share cache lines and seldom get in each other's way.
+ */
+static inline uint64
+counts_slot(const HistoryCounts *state, int64 row, int64 col)
+{
+	uint64		hash = (uint64) row * UINT64CONST(0x9e3779b97f4a7c15);
+
+	if (likely((uint64) col <= PG_UINT16_MAX))
+		return ((hash >> state->shift) + (uint64) col) & (state->nslots - 1);
+	return ((hash + (uint64) col) * UINT64CONST(0xd6e8feb86659fd93)) >> state->shift;
+}
+
+/*
+ * The cell at that place, or NULL when there is none.
  */
 static inline CountsCell *
-counts_cell(HistoryCounts *state, int64 row, int64 col)
+counts_find(const HistoryCounts *state, int64 row, int64 col)
 {
-	uint64		hash = ((uint64) row * UINT64CONST(0x9e3779b97f4a7c15) + (uint64) col) *
-		UINT64CONST(0xd6e8feb86659fd93);
-	uint64		slot = hash >> state->shift;
+	uint64		slot = counts_slot(state, row, col);
 
 	for (;;)
 	{
@@ -181,9 +200,20 @@ counts_cell(HistoryCounts *state, int64 row, int64 col)
 		if (cell->row == row && cell->col == col)
 			return cell;
 		if (cell->row == PG_INT64_MIN)
-			return counts_cell_grow(state, row, col);
+			return NULL;
 		slot = (slot + 1) & (state->nslots - 1);
 	}
+}
+
+/*
+ * The cell at that place, made when there is none.  Good until the next call.
+ */
+static inline CountsCell *
+counts_cell(HistoryCounts *state, int64 row, int64 col)
+{
+	CountsCell *cell = counts_find(state, row, col);
+
+	return likely(cell != NULL) ? cell : counts_cell_grow(state, row, col);
 }
 
 /* What amounts of that scale are to be multiplied with. */

@@ -6,17 +6,45 @@
  */
 #include "history_encoding.h"
 
+#include "numeric_units.h"
+
 #include <ctype.h>
 
 #include "common/int.h"
-#include "port/pg_bitutils.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Version, units, scale and three varints. */
+/* Version and shape, two varints, and what the bit writer stores at once. */
 #define MAX_VARINT_SIZE		10
-#define MAX_HEADER_SIZE		(3 + 3 * MAX_VARINT_SIZE)
+#define MAX_HEADER_SIZE		(4 + 2 * MAX_VARINT_SIZE + sizeof(uint64))
+
+/* Where the parts of a shape lie in the three bytes after the version. */
+#define FIRST_UNIT_BITS		3
+#define DELTA_UNIT_BITS		3
+#define SCALE_BITS			5
+#define TIMES_WIDTH_BITS	7
+#define UNITS_WIDTH_BITS	6
+
+/* How the purchases of a history are written: with these, none is lost. */
+typedef struct HistoryShape
+{
+	int			first_unit;
+	int			delta_unit;
+	int			scale;
+	int			times_width;	/* bits of each delta */
+	int			units_width;	/* bits of each amount */
+} HistoryShape;
+
+/* What the shape of a history follows from, gathered purchase by purchase. */
+typedef struct HistorySurvey
+{
+	int			delta_unit;
+	int			drop;			/* decimal places that no amount needs */
+	uint64		largest_delta;
+	int64		largest_units;
+} HistorySurvey;
 
 /* Each unit divides all that follow it. */
 const int64 history_unit_usecs[HISTORY_DAY + 1] = {
@@ -56,22 +84,24 @@ const int64 history_power_of_ten[HISTORY_MAX_SCALE + 1] = {
  */
 
 /*
- * Split a numeric into whole units and the least scale that is exact.
- *
- * The digits are taken from numeric_out(): numeric's inside is private, and
- * one conversion to text is quicker than the multiplications, comparisons and
- * casts that its public functions would take.
+ * Split a numeric, which may have a short header, into whole units and the
+ * least scale that is exact.  What cannot be told from its digits at once is
+ * read as text.
  */
 AmountCheck
 history_amount_to_units(Numeric value, int64 *units, int *scale)
 {
-	char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-														   NumericGetDatum(value)));
-	const char *p = text;
+	char	   *text;
+	const char *p;
 	bool		fraction = false;
 	int			zeros = 0;		/* trailing zeros of the fraction */
 	AmountCheck check = AMOUNT_OK;
 
+	if (likely(numeric_to_units(value, units, scale)))
+		return *units < 0 ? AMOUNT_NEGATIVE : AMOUNT_OK;
+
+	value = DatumGetNumeric(NumericGetDatum(value));
+	p = text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value)));
 	*units = 0;
 	*scale = 0;
 
@@ -211,9 +241,9 @@ unzigzag(uint64 value)
 }
 
 static inline int
-varint_size(uint64 value)
+bit_width(uint64 value)
 {
-	return pg_leftmost_one_pos64(value | 1) / 7 + 1;
+	return value == 0 ? 0 : pg_leftmost_one_pos64(value) + 1;
 }
 
 static inline uint8 *
@@ -228,20 +258,127 @@ write_varint(uint8 *p, uint64 value)
 	return p;
 }
 
-/*
- * The least scale that keeps all amounts exact.
- */
-static int
-coarsest_scale(const HistoryEntry *entries, int64 count, int scale)
+static void
+survey_begin(HistorySurvey *survey, int scale)
 {
-	int			drop = scale;
+	survey->delta_unit = HISTORY_DAY;
+	survey->drop = scale;
+	survey->largest_delta = 0;
+	survey->largest_units = 0;
+}
 
-	for (int64 i = 0; i < count && drop > 0; i++)
+/*
+ * Take in a purchase, so long after the one before; for the first that is 0.
+ * Times may lie up to 2^63.03 microseconds apart, hence unsigned deltas.
+ */
+static inline void
+survey_add(HistorySurvey *survey, uint64 delta, int64 units)
+{
+	while (delta % (uint64) history_unit_usecs[survey->delta_unit] != 0)
+		survey->delta_unit--;
+	survey->largest_delta = Max(survey->largest_delta, delta);
+	while (survey->drop > 0 && units % history_power_of_ten[survey->drop] != 0)
+		survey->drop--;
+	survey->largest_units = Max(survey->largest_units, units);
+}
+
+/*
+ * The one shape of a history of which all purchases were taken in.  An amount
+ * has one bit at least, so that no few bytes can claim to be many purchases.
+ */
+static HistoryShape
+survey_shape(const HistorySurvey *survey, int64 count, TimestampTz first, int scale)
+{
+	HistoryShape shape = {HISTORY_DAY, HISTORY_DAY, 0, 0, 0};
+
+	if (count == 0)
+		return shape;
+	while (first % history_unit_usecs[shape.first_unit] != 0)
+		shape.first_unit--;
+	shape.delta_unit = survey->delta_unit;
+	shape.scale = scale - survey->drop;
+	shape.times_width = bit_width(survey->largest_delta / (uint64) history_unit_usecs[shape.delta_unit]);
+	shape.units_width = Max(bit_width(survey->largest_units / history_power_of_ten[survey->drop]), 1);
+	return shape;
+}
+
+static uint32
+shape_pack(const HistoryShape *shape)
+{
+	uint32		packed = shape->units_width;
+
+	packed = packed << TIMES_WIDTH_BITS | shape->times_width;
+	packed = packed << SCALE_BITS | shape->scale;
+	packed = packed << DELTA_UNIT_BITS | shape->delta_unit;
+	return packed << FIRST_UNIT_BITS | shape->first_unit;
+}
+
+static inline int
+take_bits(uint32 *packed, int width)
+{
+	int			part = *packed & ((1 << width) - 1);
+
+	*packed >>= width;
+	return part;
+}
+
+static inline HistoryShape
+shape_unpack(const uint8 *p)
+{
+	uint32		packed = p[0] | (uint32) p[1] << 8 | (uint32) p[2] << 16;
+	HistoryShape shape;
+
+	shape.first_unit = take_bits(&packed, FIRST_UNIT_BITS);
+	shape.delta_unit = take_bits(&packed, DELTA_UNIT_BITS);
+	shape.scale = take_bits(&packed, SCALE_BITS);
+	shape.times_width = take_bits(&packed, TIMES_WIDTH_BITS);
+	shape.units_width = take_bits(&packed, UNITS_WIDTH_BITS);
+	return shape;
+}
+
+static inline bool
+shape_is_valid(const HistoryShape *shape)
+{
+	return shape->first_unit <= HISTORY_DAY && shape->delta_unit <= HISTORY_DAY &&
+		shape->scale <= HISTORY_MAX_SCALE && shape->times_width <= 64;
+}
+
+/* Writes numbers of any width one after the other. */
+typedef struct BitWriter
+{
+	uint8	   *p;
+	uint128		pending;
+	int			npending;		/* less than 64 between two numbers */
+} BitWriter;
+
+static inline void
+write_bits(BitWriter *writer, uint64 value, int width)
+{
+	writer->pending |= (uint128) value << writer->npending;
+	writer->npending += width;
+	if (writer->npending >= 64)
 	{
-		while (entries[i].units % history_power_of_ten[drop] != 0)
-			drop--;
+		uint64		word = (uint64) writer->pending;
+
+#ifdef WORDS_BIGENDIAN
+		word = pg_bswap64(word);
+#endif
+		memcpy(writer->p, &word, sizeof(word));
+		writer->p += sizeof(word);
+		writer->pending >>= 64;
+		writer->npending -= 64;
 	}
-	return scale - drop;
+}
+
+static uint8 *
+write_bits_end(BitWriter *writer)
+{
+	for (; writer->npending > 0; writer->npending -= 8)
+	{
+		*writer->p++ = (uint8) writer->pending;
+		writer->pending >>= 8;
+	}
+	return writer->p;
 }
 
 /*
@@ -250,71 +387,45 @@ coarsest_scale(const HistoryEntry *entries, int64 count, int scale)
 PurchaseHistory *
 history_encode(const HistoryEntry *entries, int64 count, int entries_scale)
 {
-	int			scale = coarsest_scale(entries, count, entries_scale);
-	int64		divisor = history_power_of_ten[entries_scale - scale];
-	int			first_unit = HISTORY_DAY;
-	int			delta_unit = HISTORY_DAY;
-	uint64		largest_delta = 0;
-	int64		largest_units = 0;
+	HistorySurvey survey;
+	HistoryShape shape;
+	uint32		packed;
 	Size		size;
 	PurchaseHistory *result;
-	uint8	   *times;
-	uint8	   *times_end;
 	uint8	   *p;
 
-	/* Times may lie up to 2^63.03 microseconds apart, hence unsigned deltas. */
+	survey_begin(&survey, entries_scale);
 	for (int64 i = 0; i < count; i++)
-	{
-		if (i > 0)
-		{
-			uint64		delta = (uint64) entries[i].at - (uint64) entries[i - 1].at;
+		survey_add(&survey, i > 0 ? (uint64) entries[i].at - (uint64) entries[i - 1].at : 0,
+				   entries[i].units);
+	shape = survey_shape(&survey, count, count > 0 ? entries[0].at : 0, entries_scale);
 
-			while (delta % (uint64) history_unit_usecs[delta_unit] != 0)
-				delta_unit--;
-			largest_delta = Max(largest_delta, delta);
-		}
-		largest_units = Max(largest_units, entries[i].units);
-	}
-	if (count > 0)
-	{
-		while (entries[0].at % history_unit_usecs[first_unit] != 0)
-			first_unit--;
-	}
-
-	/* Room for every varint to be as long as the longest. */
 	size = offsetof(PurchaseHistory, data) + MAX_HEADER_SIZE +
-		count * (varint_size(largest_delta / history_unit_usecs[delta_unit]) +
-				 varint_size(largest_units / divisor));
+		count / 8 * (shape.times_width + shape.units_width) +
+		(count % 8 * (shape.times_width + shape.units_width) + 7) / 8;
 	result = (PurchaseHistory *) MemoryContextAllocHuge(CurrentMemoryContext, size);
 
-	/* The length of the times comes before them and is known only after. */
-	times = times_end = result->data + MAX_HEADER_SIZE;
-	for (int64 i = 1; i < count; i++)
-		times_end = write_varint(times_end,
-								 ((uint64) entries[i].at - (uint64) entries[i - 1].at) /
-								 (uint64) history_unit_usecs[delta_unit]);
-
+	packed = shape_pack(&shape);
 	p = result->data;
 	*p++ = HISTORY_VERSION;
-	*p++ = (uint8) (first_unit << 4 | delta_unit);
-	*p++ = (uint8) scale;
+	*p++ = (uint8) packed;
+	*p++ = (uint8) (packed >> 8);
+	*p++ = (uint8) (packed >> 16);
 	p = write_varint(p, count);
 	if (count > 0)
 	{
-		p = write_varint(p, zigzag(entries[0].at / history_unit_usecs[first_unit]));
-		p = write_varint(p, times_end - times);
-		memmove(p, times, times_end - times);
-		p += times_end - times;
-		if (divisor == 1)
-		{
-			for (int64 i = 0; i < count; i++)
-				p = write_varint(p, entries[i].units);
-		}
-		else
-		{
-			for (int64 i = 0; i < count; i++)
-				p = write_varint(p, entries[i].units / divisor);
-		}
+		uint64		delta_usecs = (uint64) history_unit_usecs[shape.delta_unit];
+		int64		divisor = history_power_of_ten[entries_scale - shape.scale];
+		BitWriter	writer = {NULL, 0, 0};
+
+		writer.p = write_varint(p, zigzag(entries[0].at / history_unit_usecs[shape.first_unit]));
+		for (int64 i = 1; i < count; i++)
+			write_bits(&writer, ((uint64) entries[i].at - (uint64) entries[i - 1].at) / delta_usecs,
+					   shape.times_width);
+		for (int64 i = 0; i < count; i++)
+			write_bits(&writer, divisor == 1 ? entries[i].units : entries[i].units / divisor,
+					   shape.units_width);
+		p = write_bits_end(&writer);
 	}
 
 	size = p - (uint8 *) result;
@@ -346,47 +457,88 @@ history_corrupted(void)
 			 errmsg("purchase history is corrupted")));
 }
 
+/*
+ * A number of so many bits that a word read at its first byte may not hold it.
+ */
+uint64
+history_read_wide_bits(const uint8 *base, const uint8 *last_word, uint64 bit, int width)
+{
+	const uint8 *p = base + bit / 8;
+	const uint8 *end = last_word + sizeof(uint64);
+	int			skip = bit % 8;
+	uint128		result = 0;
+
+	for (int i = 0; i * 8 < skip + width && p + i < end; i++)
+		result |= (uint128) p[i] << (i * 8);
+	return (uint64) (result >> skip) & history_bit_mask(width);
+}
+
+/*
+ * One varint.
+ */
+static inline uint64
+read_varint(const uint8 **p, const uint8 *end)
+{
+	uint64		result = 0;
+	int			shift = 0;
+	uint8		byte;
+
+	do
+	{
+		if (unlikely(*p >= end || shift > 63))
+			history_corrupted();
+		byte = *(*p)++;
+		result |= (uint64) (byte & 0x7f) << shift;
+		shift += 7;
+	} while (byte & 0x80);
+	return result;
+}
+
 void
 history_reader_init(HistoryReader *reader, const PurchaseHistory *h)
 {
 	const uint8 *p = (const uint8 *) VARDATA_ANY(h);
 	const uint8 *end = p + VARSIZE_ANY_EXHDR(h);
-	int			first_unit;
-	int			delta_unit;
-	uint64		length;
+	HistoryShape shape;
+	uint64		bytes;
+	uint64		count;
 
-	if (end - p < 4)
+	if (unlikely(end - p < 5))
 		history_corrupted();
-	if (p[0] != HISTORY_VERSION)
+	if (unlikely(p[0] != HISTORY_VERSION))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("purchase history has format version %d, which is not known here", p[0]),
 				 errhint("Was it written by a later version of the extension?")));
-	first_unit = p[1] >> 4;
-	delta_unit = p[1] & 0x0f;
-	if (first_unit > HISTORY_DAY || delta_unit > HISTORY_DAY || p[2] > HISTORY_MAX_SCALE)
+	shape = shape_unpack(p + 1);
+	if (unlikely(!shape_is_valid(&shape)))
 		history_corrupted();
+	p += 4;
 
-	reader->scale = p[2];
-	reader->delta_usecs = history_unit_usecs[delta_unit];
-	p += 3;
-	reader->count = reader->remaining = (int64) history_read_varint(&p, end);
-	reader->at = 0;
-	reader->times = reader->times_end = p;
-	reader->values = reader->values_end = end;
-	if (reader->count == 0)
+	count = read_varint(&p, end);
+	memset(reader, 0, sizeof(HistoryReader));
+	reader->scale = shape.scale;
+	if (count == 0)
 		return;
 
-	reader->at = (TimestampTz) ((uint64) unzigzag(history_read_varint(&p, end)) *
-								(uint64) history_unit_usecs[first_unit]);
-	length = history_read_varint(&p, end);
+	reader->count = reader->remaining = (int64) count;
+	reader->at = (TimestampTz) ((uint64) unzigzag(read_varint(&p, end)) *
+								(uint64) history_unit_usecs[shape.first_unit]);
 
-	/* Who makes room for so many must not be led beyond reason. */
-	if (length > (uint64) (end - p) ||
-		(uint64) reader->count > (uint64) (end - p) - length)
+	/*
+	 * All bits are there, so that no number needs a check.  Who makes room for
+	 * so many purchases must not be led beyond reason: each has a bit at least.
+	 */
+	bytes = end - p;
+	if (unlikely(shape.units_width == 0 || count > bytes * 8 ||
+				 (count - 1) * shape.times_width + count * shape.units_width > bytes * 8))
 		history_corrupted();
-	reader->times = p;
-	reader->times_end = reader->values = p + length;
+	reader->delta_usecs = history_unit_usecs[shape.delta_unit];
+	reader->base = p;
+	reader->last_word = end - sizeof(uint64);
+	reader->times_width = shape.times_width;
+	reader->units_width = shape.units_width;
+	reader->units_bit = (count - 1) * shape.times_width;
 }
 
 /* ----------------------------------------------------------------
@@ -426,87 +578,111 @@ read_foreign_varint(const uint8 **p, const uint8 *end)
 }
 
 /*
- * A history from bytes of which nothing is known.
- *
- * What is read is encoded again, and only the same bytes are accepted: so
- * whatever the checks here let pass, no second encoding of a history gets in.
+ * Check the purchases of a history whose first bytes are well-formed, and that
+ * it has the one shape of just these.
+ */
+static void
+check_purchases(const PurchaseHistory *h, const HistoryShape *shape)
+{
+	HistoryReader reader;
+	HistorySurvey survey;
+	HistoryShape own;
+	HistoryEntry before = {0, 0};
+	HistoryEntry entry;
+	TimestampTz first = 0;
+	uint64		delta_usecs = (uint64) history_unit_usecs[shape->delta_unit];
+
+	history_reader_init(&reader, h);
+	survey_begin(&survey, reader.scale);
+	for (int64 i = 0; i < reader.count; i++)
+	{
+		uint64		delta = 0;
+
+		if ((i & 0xffff) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (i == 0)
+			entry.at = first = reader.at;
+		else
+		{
+			delta = history_reader_bits(&reader, (i - 1) * reader.times_width, reader.times_width);
+			if (delta > ((uint64) END_TIMESTAMP - 1 - (uint64) before.at) / delta_usecs)
+				refuse_binary("A time is out of range.");
+			delta *= delta_usecs;
+			entry.at = (TimestampTz) ((uint64) before.at + delta);
+		}
+		entry.units = (int64) history_reader_bits(&reader, reader.units_bit + i * reader.units_width,
+												  reader.units_width);
+		if (i > 0 && history_entry_compare(&before, &entry) > 0)
+			refuse_binary("Its purchases are not in order.");
+		survey_add(&survey, delta, entry.units);
+		before = entry;
+	}
+	own = survey_shape(&survey, reader.count, first, reader.scale);
+	if (shape_pack(&own) != shape_pack(shape))
+		refuse_binary("Its units or its scale are not the coarsest, or its numbers are wider than they need to be.");
+}
+
+/*
+ * A history from bytes of which nothing is known.  Only the one encoding of a
+ * history is let in.
  */
 PurchaseHistory *
 history_from_bytes(const uint8 *data, Size size)
 {
 	const uint8 *p = data;
 	const uint8 *end = data + size;
-	const uint8 *values;
+	HistoryShape shape;
 	uint64		count;
-	uint64		length;
 	int64		first;
-	int64		first_usecs;
-	uint64		delta_usecs;
 	TimestampTz at;
-	HistoryEntry *entries = NULL;
 	PurchaseHistory *result;
 
-	if (size < 4)
+	if (size < 5)
 		refuse_binary("It ends too early.");
+	if (size > MaxAllocSize - VARHDRSZ)
+		refuse_binary("It is too long.");
 	if (data[0] != HISTORY_VERSION)
 		refuse_binary(psprintf("Format version %d is not known.", data[0]));
-	if (data[1] >> 4 > HISTORY_DAY || (data[1] & 0x0f) > HISTORY_DAY)
+	shape = shape_unpack(data + 1);
+	if (shape.first_unit > HISTORY_DAY || shape.delta_unit > HISTORY_DAY)
 		refuse_binary("A unit of time is not known.");
-	if (data[2] > HISTORY_MAX_SCALE)
+	if (shape.scale > HISTORY_MAX_SCALE)
 		refuse_binary(psprintf("Amounts have more than %d decimal places.", HISTORY_MAX_SCALE));
-	first_usecs = history_unit_usecs[data[1] >> 4];
-	delta_usecs = (uint64) history_unit_usecs[data[1] & 0x0f];
-	p += 3;
+	if (shape.times_width > 64)
+		refuse_binary("A number has more than 64 bits.");
+	p += 4;
 
 	count = read_foreign_varint(&p, end);
 	if (count > 0)
 	{
+		uint64		bytes;
+		uint64		bits;
+
 		first = unzigzag(read_foreign_varint(&p, end));
-		if (pg_mul_s64_overflow(first, first_usecs, &at) || !IS_VALID_TIMESTAMP(at))
+		if (pg_mul_s64_overflow(first, history_unit_usecs[shape.first_unit], &at) ||
+			!IS_VALID_TIMESTAMP(at))
 			refuse_binary("A time is out of range.");
 
-		/* Believe the count only when there is a byte for each number. */
-		length = read_foreign_varint(&p, end);
-		if (length > (uint64) (end - p))
+		/* Believe the count only when there is a bit for each amount. */
+		bytes = end - p;
+		if (shape.units_width == 0)
+			refuse_binary("Its amounts have no bits.");
+		if (count > bytes * 8)
 			refuse_binary("It ends too early.");
-		values = p + length;
-		if (count - 1 > length || count > (uint64) (end - values))
-			refuse_binary("It has fewer bytes than purchases.");
-		entries = (HistoryEntry *) MemoryContextAllocHuge(CurrentMemoryContext,
-														  count * sizeof(HistoryEntry));
-
-		for (uint64 i = 0; i < count; i++)
-		{
-			if (i > 0)
-			{
-				uint64		delta = read_foreign_varint(&p, values);
-
-				if (delta > ((uint64) END_TIMESTAMP - 1 - (uint64) at) / delta_usecs)
-					refuse_binary("A time is out of range.");
-				at = (TimestampTz) ((uint64) at + delta * delta_usecs);
-			}
-			entries[i].at = at;
-		}
-		if (p != values)
-			refuse_binary("Its times have another length than it says.");
-
-		for (uint64 i = 0; i < count; i++)
-		{
-			uint64		units = read_foreign_varint(&p, end);
-
-			if (units > (uint64) PG_INT64_MAX)
-				refuse_binary("An amount is out of range.");
-			entries[i].units = (int64) units;
-			if (i > 0 && history_entry_compare(&entries[i - 1], &entries[i]) > 0)
-				refuse_binary("Its purchases are not in order.");
-		}
+		bits = (count - 1) * shape.times_width + count * shape.units_width;
+		if (bits > bytes * 8)
+			refuse_binary("It ends too early.");
+		p += (bits + 7) / 8;
+		if (bits % 8 != 0 && p[-1] >> (bits % 8) != 0)
+			refuse_binary("It goes on after its end.");
 	}
 	if (p != end)
 		refuse_binary("It goes on after its end.");
 
-	result = history_encode(entries, (int64) count, data[2]);
-	if (VARSIZE(result) - VARHDRSZ != size ||
-		memcmp(VARDATA(result), data, size) != 0)
-		refuse_binary("Its units of time or of amounts are not the coarsest.");
+	/* Read from a copy: words are read that begin before the first purchase. */
+	result = (PurchaseHistory *) palloc(VARHDRSZ + size);
+	SET_VARSIZE(result, VARHDRSZ + size);
+	memcpy(result->data, data, size);
+	check_purchases(result, &shape);
 	return result;
 }

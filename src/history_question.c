@@ -17,6 +17,9 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+/* A row takes 100 bytes or less; an array holds 1 GB. */
+#define COUNTS_MAX_ROWS 10000000
+
 void
 counts_require(FunctionCallInfo fcinfo, int n, const char *name)
 {
@@ -202,9 +205,24 @@ counts_rows_begin(CountsRows *rows, FunctionCallInfo fcinfo)
 {
 	rows->type = get_element_type(get_func_rettype(fcinfo->flinfo->fn_oid));
 	if (!OidIsValid(rows->type))
-		elog(ERROR, "function %u does not return an array", fcinfo->flinfo->fn_oid);
+		elog(ERROR, "%s() does not return an array", get_func_name(fcinfo->flinfo->fn_oid));
 	rows->tupdesc = lookup_rowtype_tupdesc_copy(rows->type, -1);
 	rows->array = initArrayResult(rows->type, CurrentMemoryContext, false);
+}
+
+/*
+ * Periods without purchases have rows too, so a moment in the far future makes
+ * very many.  Better to say so at once than when the memory is full.
+ */
+void
+counts_rows_expect(int64 n)
+{
+	if (n > COUNTS_MAX_ROWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the result would have " INT64_FORMAT " rows", n),
+				 errdetail("An array holds about %d of them.", COUNTS_MAX_ROWS),
+				 errhint("Ask for longer periods, or from an earlier moment.")));
 }
 
 void

@@ -8,6 +8,7 @@
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(purchase_history_transition);
@@ -54,7 +55,7 @@ aggregate_state(FunctionCallInfo fcinfo, bool make)
 	MemoryContext context;
 
 	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "function %u called outside an aggregate", fcinfo->flinfo->fn_oid);
+		elog(ERROR, "%s() called outside an aggregate", get_func_name(fcinfo->flinfo->fn_oid));
 	if (!PG_ARGISNULL(0))
 		return (HistoryBuilder *) PG_GETARG_POINTER(0);
 	return make ? history_builder_create(context) : NULL;
@@ -67,7 +68,8 @@ purchase_history_transition(PG_FUNCTION_ARGS)
 	HistoryBuilder *state = aggregate_state(fcinfo, counts);
 
 	if (counts)
-		history_builder_add(state, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_NUMERIC(2));
+		history_builder_add(state, PG_GETARG_TIMESTAMPTZ(1),
+							(Numeric) PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(2)));
 	if (state == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_POINTER(state);
@@ -114,7 +116,7 @@ purchase_history_deserialize(PG_FUNCTION_ARGS)
 	HistoryBuilder *state;
 
 	if (!AggCheckCallContext(fcinfo, NULL))
-		elog(ERROR, "function %u called outside an aggregate", fcinfo->flinfo->fn_oid);
+		elog(ERROR, "%s() called outside an aggregate", get_func_name(fcinfo->flinfo->fn_oid));
 	state = history_builder_create(CurrentMemoryContext);
 	history_builder_load(state, PG_GETARG_PURCHASE_HISTORY_P(0));
 	PG_RETURN_POINTER(state);
@@ -156,7 +158,7 @@ purchase_history_spent(PG_FUNCTION_ARGS)
 	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
 	history_sum_init(&sum, reader.scale);
 	for (int64 i = 0; i < reader.count; i++)
-		history_sum_add(&sum, (int64) history_read_varint(&reader.values, reader.values_end));
+		history_sum_add(&sum, history_reader_units(&reader));
 	PG_RETURN_NUMERIC(history_sum_result(&sum));
 }
 
@@ -175,34 +177,23 @@ Datum
 purchase_history_last_purchase(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
-	TimestampTz at;
 
 	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
 	if (reader.count == 0)
 		PG_RETURN_NULL();
-	while (history_reader_next(&reader, &at, NULL))
-		;
-	PG_RETURN_TIMESTAMPTZ(reader.at);
+	PG_RETURN_TIMESTAMPTZ(history_reader_last(&reader));
 }
 
-/*
- * The last amount is the last varint: found from the end, it begins after the
- * byte that ends the one before.
- */
 Datum
 purchase_history_last_amount(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
-	const uint8 *p;
 
 	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
 	if (reader.count == 0)
 		PG_RETURN_NULL();
-	p = reader.values_end;
-	while (p > reader.values && (p == reader.values_end || (p[-1] & 0x80)))
-		p--;
-	PG_RETURN_NUMERIC(history_amount((int64) history_read_varint(&p, reader.values_end),
-									 reader.scale));
+	reader.units_bit += (reader.count - 1) * reader.units_width;
+	PG_RETURN_NUMERIC(history_amount(history_reader_units(&reader), reader.scale));
 }
 
 /*

@@ -232,14 +232,12 @@ table_allocate(KeySet *state, uint64 nslots)
 		state->slots = MemoryContextAllocHuge(context, nslots * sizeof(KeySlot));
 		memset(state->slots, 0, nslots * sizeof(KeySlot));
 	}
+	if (state->numbered)
+		state->numbers = MemoryContextAllocHuge(context, nslots * sizeof(uint32));
 }
 
-/*
- * A new, empty state in a context of its own below the given one, with room
- * for so many customers.
- */
-KeySet *
-key_set_create(MemoryContext parent, const KeyType *key, int64 customers)
+static KeySet *
+set_create(MemoryContext parent, const KeyType *key, int64 customers, bool numbered)
 {
 	MemoryContext context;
 	KeySet *state;
@@ -251,6 +249,7 @@ key_set_create(MemoryContext parent, const KeyType *key, int64 customers)
 	state->magic = KEY_SET_MAGIC;
 	state->key = *key;
 	state->arena_size = FIRST_ARENA / 2;
+	state->numbered = numbered;
 
 	while (nslots / 4 * 3 < (uint64) customers)
 		nslots *= 2;
@@ -258,11 +257,28 @@ key_set_create(MemoryContext parent, const KeyType *key, int64 customers)
 	return state;
 }
 
+/*
+ * A new, empty state in a context of its own below the given one, with room
+ * for so many customers.
+ */
+KeySet *
+key_set_create(MemoryContext parent, const KeyType *key, int64 customers)
+{
+	return set_create(parent, key, customers, false);
+}
+
+KeySet *
+key_set_create_numbered(MemoryContext parent, const KeyType *key, int64 customers)
+{
+	return set_create(parent, key, customers, true);
+}
+
 static void
 table_grow(KeySet *state)
 {
 	uint64		old_nslots = state->nslots;
 	uint64		mask = old_nslots * 2 - 1;
+	uint32	   *numbers = state->numbers;
 
 	CHECK_FOR_INTERRUPTS();
 
@@ -283,6 +299,8 @@ table_grow(KeySet *state)
 				slot = (slot + 1) & mask;
 			state->words[slot] = words[i];
 			state->marks[slot] = marks[i];
+			if (numbers != NULL)
+				state->numbers[slot] = numbers[i];
 		}
 		pfree(words);
 		pfree(marks);
@@ -306,13 +324,16 @@ table_grow(KeySet *state)
 			while (state->slots[slot].mark != MARK_EMPTY)
 				slot = (slot + 1) & mask;
 			state->slots[slot] = slots[i];
+			if (numbers != NULL)
+				state->numbers[slot] = numbers[i];
 		}
 		pfree(slots);
 
 		if (state->pending_bytes == NULL && state->key.kind == KEY_BYTES && state->nslots >= PENDING_FROM)
 			state->pending_bytes = MemoryContextAlloc(state->hdr.eoh_context,
 													  PENDING_MAX * sizeof(PendingBytes));
-	}
+	}	if (numbers != NULL)
+		pfree(numbers);
 }
 
 static inline bool
@@ -332,28 +353,55 @@ mark_again(KeySet *state, uint8 *mark)
 	}
 }
 
-static inline void
-add_word(KeySet *state, uint64 word, uint8 mark)
+/*
+ * Where a word lies, or is to be put; whether it is there.
+ */
+static inline bool
+find_word(const KeySet *state, uint64 word, uint64 *slot)
 {
 	uint64		mask = state->nslots - 1;
-	uint64		slot = word_hash(word) & mask;
 
-	while (state->marks[slot] != MARK_EMPTY)
+	for (*slot = word_hash(word) & mask; state->marks[*slot] != MARK_EMPTY; *slot = (*slot + 1) & mask)
 	{
-		if (state->words[slot] == word)
-		{
-			mark_again(state, &state->marks[slot]);
-			return;
-		}
-		slot = (slot + 1) & mask;
+		if (state->words[*slot] == word)
+			return true;
 	}
+	return false;
+}
 
-	state->words[slot] = word;
-	state->marks[slot] = mark;
+/*
+ * A new key was put into the slot: count it.  Slots may move.
+ */
+static inline void
+count_key(KeySet *state, uint64 slot, uint8 mark)
+{
+	if (state->numbered)
+	{
+		if (state->customers >= PG_UINT32_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("more than %u customers", PG_UINT32_MAX)));
+		state->numbers[slot] = (uint32) state->customers;
+	}
 	state->customers++;
 	state->repeaters += (mark == MARK_TWICE);
 	if (table_is_full(state))
 		table_grow(state);
+}
+
+static inline void
+add_word(KeySet *state, uint64 word, uint8 mark)
+{
+	uint64		slot;
+
+	if (find_word(state, word, &slot))
+	{
+		mark_again(state, &state->marks[slot]);
+		return;
+	}
+	state->words[slot] = word;
+	state->marks[slot] = mark;
+	count_key(state, slot, mark);
 }
 
 /*
@@ -418,30 +466,38 @@ key_keep(KeySet *state, Datum value)
 	return PointerGetDatum(target);
 }
 
-static void
-add_key_hashed(KeySet *state, Datum value, uint32 hash, uint8 mark)
+static inline bool
+find_key(const KeySet *state, Datum value, uint32 hash, uint64 *slot)
 {
 	uint64		mask = state->nslots - 1;
-	uint64		slot = hash & mask;
 
-	while (state->slots[slot].mark != MARK_EMPTY)
+	for (*slot = hash & mask; state->slots[*slot].mark != MARK_EMPTY; *slot = (*slot + 1) & mask)
 	{
-		if (state->slots[slot].hash == hash &&
-			key_equal(&state->key, state->slots[slot].key, value))
-		{
-			mark_again(state, &state->slots[slot].mark);
-			return;
-		}
-		slot = (slot + 1) & mask;
+		if (state->slots[*slot].hash == hash &&
+			key_equal(&state->key, state->slots[*slot].key, value))
+			return true;
 	}
+	return false;
+}
 
+static void
+put_key(KeySet *state, uint64 slot, Datum value, uint32 hash, uint8 mark)
+{
 	state->slots[slot].key = key_keep(state, value);
 	state->slots[slot].hash = hash;
 	state->slots[slot].mark = mark;
-	state->customers++;
-	state->repeaters += (mark == MARK_TWICE);
-	if (table_is_full(state))
-		table_grow(state);
+	count_key(state, slot, mark);
+}
+
+static void
+add_key_hashed(KeySet *state, Datum value, uint32 hash, uint8 mark)
+{
+	uint64		slot;
+
+	if (find_key(state, value, hash, &slot))
+		mark_again(state, &state->slots[slot].mark);
+	else
+		put_key(state, slot, value, hash, mark);
 }
 
 static inline void
@@ -791,4 +847,79 @@ key_set_add_marked(KeySet *set, Datum value, uint8 mark)
 			value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
 		add_key(set, value, mark);
 	}
+}
+
+/*
+ * The number of a key, which is added when it is not there.
+ */
+int64
+key_set_number(KeySet *set, Datum value)
+{
+	int64		next = set->customers;
+	uint64		slot;
+
+	Assert(set->numbered);
+	if (set->key.kind == KEY_WORD)
+	{
+		uint64		word = key_word(&set->key, value);
+
+		if (find_word(set, word, &slot))
+			return set->numbers[slot];
+		set->words[slot] = word;
+		set->marks[slot] = MARK_ONCE;
+		count_key(set, slot, MARK_ONCE);
+	}
+	else
+	{
+		uint32		hash;
+
+		if (set->key.typlen == -1)
+			value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+		hash = key_hash(&set->key, value);
+		if (find_key(set, value, hash, &slot))
+			return set->numbers[slot];
+		put_key(set, slot, value, hash, MARK_ONCE);
+	}
+	return next;
+}
+
+/*
+ * Have a word's slot brought into the processor's caches.
+ */
+void
+key_set_fetch(const KeySet *set, Datum value)
+{
+	uint64		slot = word_hash(key_word(&set->key, value)) & (set->nslots - 1);
+
+	Assert(set->key.kind == KEY_WORD);
+	prefetch(&set->words[slot]);
+	prefetch(&set->marks[slot]);
+	prefetch(&set->numbers[slot]);
+}
+
+int64
+key_reader_number(const KeyReader *reader)
+{
+	return reader->state != NULL ? (int64) reader->state->numbers[reader->next - 1] :
+		(int64) reader->next - 1;
+}
+
+static char *
+key_type_name(const KeyType *key)
+{
+	if (OidIsValid(key->collation))
+		return psprintf("%s COLLATE %s", format_type_be(key->type),
+						quote_identifier(get_collation_name(key->collation)));
+	return format_type_be(key->type);
+}
+
+void
+key_set_check_type(const KeySet *set, const KeyType *key)
+{
+	if (set->key.type != key->type || set->key.collation != key->collation)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("cannot merge customers of type %s with customers of type %s",
+						key_type_name(&set->key), key_type_name(key)),
+				 errhint("Cast the customer to the same type wherever states are made.")));
 }

@@ -8,6 +8,8 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/expandeddatum.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
@@ -49,6 +51,8 @@ typedef struct KeySet
 	uint64	   *words;			/* KEY_WORD: the keys ... */
 	uint8	   *marks;			/* ... and their marks */
 	struct KeySlot *slots;			/* other kinds */
+	bool		numbered;
+	uint32	   *numbers;			/* by slot: which key it was; NULL unless numbered */
 	uint64	   *pending_words;	/* keys not yet in the table ... */
 	struct PendingBytes *pending_bytes;	/* ... NULL while the table is small */
 	int			npending;
@@ -103,5 +107,23 @@ extern void key_reader_begin(KeyReader *reader, Datum datum);
 extern bool key_reader_next(KeyReader *reader, Datum *value, uint8 *mark);
 extern void key_set_add_all(KeySet *set, KeyReader *reader);
 extern void key_set_refuse_size(int64 keys);
+
+/*
+ * A set whose keys have numbers, 0, 1, 2 as they came, by which to find what
+ * else is known of them.  Fetching a key's slot early hides the wait for it.
+ */
+extern KeySet *key_set_create_numbered(MemoryContext parent, const KeyType *key, int64 keys);
+extern int64 key_set_number(KeySet *set, Datum value);
+extern void key_set_fetch(const KeySet *set, Datum value);
+
+/* Number of the key read last; of a flat state, its place. */
+extern int64 key_reader_number(const KeyReader *reader);
+
+/* An error unless both have keys of the same type. */
+extern void key_set_check_type(const KeySet *set, const KeyType *key);
+
+/* The external form, as repurchase_state has it. */
+extern KeySet *key_set_receive(StringInfo buf, bool numbered);
+extern Datum repurchase_state_send(PG_FUNCTION_ARGS);
 
 #endif							/* RETENTION_KEY_SET_H */

@@ -87,7 +87,7 @@ next_period_add(FunctionCallInfo fcinfo, CountsReader question, bool only_one)
 	k = call->question.number;
 	if (only_one)
 		wanted = calendar_period_of_day(call->calendar, call->question.day);
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	periods = counts_numbers(fcinfo, call, reader.count);
 	while (history_reader_next(&reader, &at, NULL) && at <= call->question.at)
 	{
@@ -104,7 +104,7 @@ next_period_add(FunctionCallInfo fcinfo, CountsReader question, bool only_one)
 
 		if (only_one && periods[i] != wanted)
 			continue;
-		cell = counts_cell(state, periods[i], 0);
+		cell = counts_cell(state, 0, periods[i]);
 		cell->customers++;
 		while (later < n && periods[later] < periods[i] + k)
 			later++;
@@ -144,10 +144,10 @@ next_period_final(PG_FUNCTION_ARGS)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		values[0] = DateADTGetDatum(calendar_start(calendar, cells[i].row));
+		values[0] = DateADTGetDatum(calendar_start(calendar, cells[i].col));
 		values[1] = Int64GetDatum(cells[i].customers);
-		nulls[1] = cells[i].row >= current;
-		nulls[2] = nulls[3] = cells[i].row + state->question.number >= current ||
+		nulls[1] = cells[i].col >= current;
+		nulls[2] = nulls[3] = cells[i].col + state->question.number >= current ||
 			cells[i].customers == 0;
 		if (!nulls[2])
 		{
@@ -169,9 +169,9 @@ next_period_one_final(PG_FUNCTION_ARGS)
 	Calendar   *calendar = counts_calendar(state);
 	int64		current = calendar_period(calendar, state->question.at);
 	int64		period = calendar_period_of_day(calendar, PG_NARGS() > 1 ? PG_GETARG_DATEADT(1) : state->question.day);
-	CountsCell *cell = counts_cell(state, period, 0);
+	CountsCell *cell = counts_find(state, 0, period);
 
-	if (cell->customers == 0 || period + state->question.number >= current)
+	if (cell == NULL || cell->customers == 0 || period + state->question.number >= current)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(counts_rate(cell->others, cell->customers));
 }
@@ -210,7 +210,7 @@ repurchase_rates_transition(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	while (history_reader_next(&reader, &at, NULL) && at <= call->question.at)
 	{
 		int32		next = calendar_period(call->calendar, at);
@@ -219,7 +219,7 @@ repurchase_rates_transition(PG_FUNCTION_ARGS)
 		{
 			period = next;
 			in_period = 0;
-			cell = counts_cell(state, period, 0);
+			cell = counts_cell(state, 0, period);
 			cell->customers++;
 		}
 		in_period++;
@@ -246,9 +246,9 @@ repurchase_rates_final(PG_FUNCTION_ARGS)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		values[0] = DateADTGetDatum(calendar_start(calendar, cells[i].row));
-		nulls[1] = nulls[2] = cells[i].row >= current;
-		nulls[3] = cells[i].row >= current || cells[i].customers == 0;
+		values[0] = DateADTGetDatum(calendar_start(calendar, cells[i].col));
+		nulls[1] = nulls[2] = cells[i].col >= current;
+		nulls[3] = cells[i].col >= current || cells[i].customers == 0;
 		values[1] = Int64GetDatum(cells[i].customers);
 		values[2] = Int64GetDatum(cells[i].others);
 		if (!nulls[3])

@@ -10,6 +10,7 @@
 #include "own_query.h"
 
 #include "retention.h"
+#include "version.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -40,6 +41,13 @@ set_for_now(const char *name, const char *value)
  */
 void
 own_begin(OwnContext *saved)
+{
+	versions_check();
+	own_begin_any_version(saved);
+}
+
+void
+own_begin_any_version(OwnContext *saved)
 {
 	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
 	saved->guc_level = NewGUCNestLevel();
@@ -341,10 +349,13 @@ Datum
 own_text_array(char **strings, int n)
 {
 	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+	bool	   *nulls = (bool *) palloc(Max(n, 1) * sizeof(bool));
+	int			lower = 1;
 
 	for (int i = 0; i < n; i++)
-		values[i] = CStringGetTextDatum(strings[i]);
-	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+		own_set_text(&values[i], &nulls[i], strings[i]);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower,
+											  TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 void

@@ -43,6 +43,7 @@ typedef struct OwnContext
 } OwnContext;
 
 extern void own_begin(OwnContext *saved);
+extern void own_begin_any_version(OwnContext *saved);	/* for statements that every version knows */
 extern void own_end(const OwnContext *saved);
 extern void own_set_time_zone(const char *time_zone);	/* until own_end() */
 
@@ -94,7 +95,7 @@ extern void own_set_text(Datum *value, bool *isnull, const char *text);
 extern void own_set_numeric(Datum *value, bool *isnull, Numeric numeric);
 extern void own_set_time(Datum *value, bool *isnull, TimestampTz at);
 
-/* A text[] from C strings. */
+/* A text[] from C strings, of which some may be NULL. */
 extern Datum own_text_array(char **strings, int n);
 
 /* "No time": the NULL of a timestamp kept in a C struct. */

@@ -11,7 +11,8 @@
  * A consent is taken over when the shop says something else than it last said;
  * otherwise any change of a customer's row would undo an opt-out that came by
  * another way.  What the shop says first never overrules a decision that is
- * there, unless it is a refusal.
+ * there, unless it is a refusal.  A refusal takes back at once what waits for
+ * the customer, as record_consent() does.
  *
  * A customer who was forgotten stays so.
  */
@@ -85,8 +86,22 @@ static OwnQuery write_profiles = {
 	2, {"retention.customer[]", "bool[]"}
 };
 
+/*
+ * Orders, and record_consent(), lock a customer before anything else of
+ * theirs: so must a refusal, which takes messages back.
+ */
+static OwnQuery lock_refusing = {
+	"SELECT FROM retention.customer_stats s"
+	" WHERE (s.shop_id, s.customer_id) IN (SELECT u.shop_id, u.customer_id FROM unnest($1) AS u"
+	" WHERE EXISTS (SELECT FROM jsonb_each(u.consents) AS said WHERE said.value = 'false'))"
+	" ORDER BY s.shop_id, s.customer_id"
+	" FOR NO KEY UPDATE",
+	1, {"retention.customer[]"}
+};
+
+/* Returns, as arrays, the customers who refused something anew. */
 static OwnQuery write_consents = {
-	"INSERT INTO retention.customer_consent AS k"
+	"WITH written AS (INSERT INTO retention.customer_consent AS k"
 	" (shop_id, customer_id, channel, purpose, granted, decided_at, how)"
 	" SELECT u.shop_id, u.customer_id, split_part(said.key, '.', 1), split_part(said.key, '.', 2),"
 	" said.value = 'true', retention.now(), $2"
@@ -102,8 +117,18 @@ static OwnQuery write_consents = {
 	" ELSE d.granted IS NULL OR said.value = 'false' END"
 	" ON CONFLICT (shop_id, customer_id, channel, purpose) DO UPDATE"
 	" SET granted = EXCLUDED.granted, decided_at = EXCLUDED.decided_at, how = EXCLUDED.how"
-	" WHERE k.granted <> EXCLUDED.granted",
+	" WHERE k.granted <> EXCLUDED.granted"
+	" RETURNING k.shop_id, k.customer_id, k.granted)"
+	" SELECT array_agg(r.shop_id ORDER BY r.shop_id, r.customer_id),"
+	" array_agg(r.customer_id::text ORDER BY r.shop_id, r.customer_id)"
+	" FROM (SELECT DISTINCT w.shop_id, w.customer_id FROM written w WHERE NOT w.granted) AS r",
 	2, {"retention.customer[]", "text"}
+};
+
+static OwnQuery skip_refused = {
+	"SELECT retention.skip_refused_messages(u.shop_id, u.customer_id)"
+	" FROM unnest($1, $2) AS u (shop_id, customer_id)",
+	2, {"int4[]", "text[]"}
 };
 
 /*
@@ -160,6 +185,21 @@ mapped_columns(const StoredFacts *facts)
 										   1, true, TYPALIGN_CHAR));
 }
 
+/* args: the changed profiles, and the source's name. */
+static void
+write_decisions(Datum *args)
+{
+	Datum		refusing[2];
+	bool		nobody;
+
+	own_execute(&lock_refusing, args, NULL);
+	own_execute(&write_consents, args, NULL);
+	refusing[0] = own_copy(SPI_tuptable->vals[0], 1, &nobody);
+	refusing[1] = own_copy(SPI_tuptable->vals[0], 2, &nobody);
+	if (!nobody)
+		own_execute(&skip_refused, refusing, NULL);
+}
+
 /* What there is to write; found must hold a row for each of the facts. */
 static void
 write_changed(Source *source, StoredFacts **facts, int nfound, OwnRows *found, Datum mapped)
@@ -197,7 +237,7 @@ write_changed(Source *source, StoredFacts **facts, int nfound, OwnRows *found, D
 	{
 		/* Before the profile, which remembers what the shop has said. */
 		args[1] = CStringGetTextDatum(source->sync.name);
-		own_execute(&write_consents, args, NULL);
+		write_decisions(args);
 		args[1] = mapped;
 	}
 	own_execute(&write_profiles, args, NULL);

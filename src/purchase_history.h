@@ -7,22 +7,25 @@
  * (time, amount); equal ones are separate purchases.  After the varlena header:
  *
  *	byte	format version, 1
- *	byte	units of time: of the first instant (high four bits), of the deltas
- *			(low four bits); see HistoryUnit
- *	byte	scale: amounts are whole multiples of 10^-scale
+ *	3 bytes	from the lowest bit: unit of the first instant (3 bits), unit of the
+ *			deltas (3; see HistoryUnit), scale (5: amounts are whole multiples of
+ *			10^-scale), width of the deltas (7), width of the amounts (6)
  *	varint	number of purchases; the history ends here when it is 0
  *	varint	first instant, in its unit since 2000-01-01 00:00 UTC, zigzag
- *	varint	length in bytes of the times
- *	varints	times: each purchase's distance from the one before, but for the first
- *	varints	amounts
+ *	bits	deltas: each purchase's distance from the one before, but for the first
+ *	bits	amounts; zero bits fill the last byte
  *
- * Times lie together and before the amounts, so that what asks only for times
- * never reads an amount.  The first instant has a unit of its own: a shop that
- * keeps dates, in a zone eight hours from UTC, still gets deltas in days.
+ * All deltas have as many bits as the longest, and so have the amounts: where a
+ * number lies is known without reading those before, and no branch depends on
+ * it.  Bits go from the lowest of each byte to the highest.  Times lie before
+ * the amounts, so that what asks only for times never reads an amount.  The
+ * first instant has a unit of its own: a shop that keeps dates, in a zone eight
+ * hours from UTC, still gets deltas in days.
  *
  * A set of purchases has exactly one encoding, so equality is bytewise: units
- * and scale are the coarsest that are exact, varints (seven bits a byte, least
- * significant first) are as short as can be.
+ * and scale are the coarsest that are exact, widths and varints (seven bits a
+ * byte, least significant first) are as small as can be, but that amounts have
+ * one bit at least.
  */
 #ifndef RETENTION_PURCHASE_HISTORY_H
 #define RETENTION_PURCHASE_HISTORY_H
@@ -32,6 +35,7 @@
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "port/pg_bitutils.h"
+#include "port/pg_bswap.h"
 #include "utils/numeric.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -109,70 +113,75 @@ typedef struct HistoryReader
 	int64		count;			/* purchases in the history */
 	int64		remaining;		/* those not read yet */
 	int			scale;			/* amounts are in units of 10^-scale */
-	TimestampTz at;				/* time of the purchase read last, or of the
-								 * first before any is read */
+	TimestampTz at;				/* time of the purchase read next */
 	int64		delta_usecs;	/* unit of the deltas */
-	const uint8 *times;
-	const uint8 *times_end;
-	const uint8 *values;
-	const uint8 *values_end;
+	int			times_width;
+	int			units_width;
+	uint64		times_bit;		/* where the next delta begins */
+	uint64		units_bit;		/* where the next amount begins */
+	const uint8 *base;			/* where the bits begin */
+	const uint8 *last_word;		/* the last eight bytes of the history */
 } HistoryReader;
 
 extern void history_reader_init(HistoryReader *reader, const PurchaseHistory *h);
 
+/*
+ * The same as a value: kept in a variable whose address goes nowhere, its parts
+ * can stay in registers.
+ */
+static inline HistoryReader
+history_read(const PurchaseHistory *h)
+{
+	HistoryReader reader;
+
+	history_reader_init(&reader, h);
+	return reader;
+}
+
 /* Raises the error for a stored value that is no history. */
 extern void history_corrupted(void);
 
-/*
- * One varint.  Where eight bytes may be read, up to limit, they are taken at
- * once: how long a varint is can hardly be predicted, and branches that are
- * mispredicted take most of the time of reading byte by byte.
- */
+/* Numbers of more bits may begin and end in two words. */
+#define HISTORY_WORD_BITS	57
+
+extern uint64 history_read_wide_bits(const uint8 *base, const uint8 *last_word,
+									 uint64 bit, int width);
+
 static inline uint64
-history_read_varint_within(const uint8 **p, const uint8 *end, const uint8 *limit)
+history_bit_mask(int width)
 {
-	uint64		result = 0;
-	int			shift = 0;
-	uint8		byte;
-
-#ifndef WORDS_BIGENDIAN
-	if (likely(limit - *p >= 8))
-	{
-		uint64		word;
-		uint64		stops;
-
-		memcpy(&word, *p, sizeof(word));
-		stops = ~word & UINT64CONST(0x8080808080808080);
-		if (likely(stops != 0))
-		{
-			int			last = pg_rightmost_one_pos64(stops);
-
-			*p += last / 8 + 1;
-			if (unlikely(*p > end))
-				history_corrupted();
-			word &= (PG_UINT64_MAX >> (63 - last)) & UINT64CONST(0x7f7f7f7f7f7f7f7f);
-			word = ((word & UINT64CONST(0x7f007f007f007f00)) >> 1) | (word & UINT64CONST(0x007f007f007f007f));
-			word = ((word & UINT64CONST(0x3fff00003fff0000)) >> 2) | (word & UINT64CONST(0x00003fff00003fff));
-			return ((word & UINT64CONST(0x0fffffff00000000)) >> 4) | (word & UINT64CONST(0x000000000fffffff));
-		}
-	}
-#endif
-
-	do
-	{
-		if (unlikely(*p >= end || shift > 63))
-			history_corrupted();
-		byte = *(*p)++;
-		result |= (uint64) (byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80);
-	return result;
+	return width == 64 ? PG_UINT64_MAX : (UINT64CONST(1) << width) - 1;
 }
 
+/*
+ * A number of the history.  The word with it is read at its first byte, or at
+ * the last byte from which a whole word may be read.  (A history with a
+ * purchase has eight bytes at least, its header included.)
+ */
 static inline uint64
-history_read_varint(const uint8 **p, const uint8 *end)
+history_reader_bits(const HistoryReader *reader, uint64 bit, int width)
 {
-	return history_read_varint_within(p, end, end);
+	const uint8 *p = reader->base + bit / 8;
+	const uint8 *start = Min(p, reader->last_word);
+	uint64		word;
+
+	if (unlikely(width > HISTORY_WORD_BITS))
+		return history_read_wide_bits(reader->base, reader->last_word, bit, width);
+	memcpy(&word, start, sizeof(word));
+#ifdef WORDS_BIGENDIAN
+	word = pg_bswap64(word);
+#endif
+	return (word >> (((p - start) * 8 + bit % 8) & 63)) & history_bit_mask(width);
+}
+
+/* The next amount, in units of 10^-scale. */
+static inline int64
+history_reader_units(HistoryReader *reader)
+{
+	int64		units = (int64) history_reader_bits(reader, reader->units_bit, reader->units_width);
+
+	reader->units_bit += reader->units_width;
+	return units;
 }
 
 /*
@@ -184,16 +193,31 @@ history_reader_next(HistoryReader *reader, TimestampTz *at, int64 *units)
 {
 	if (reader->remaining == 0)
 		return false;
-	if (reader->remaining < reader->count)
-		reader->at = (TimestampTz) ((uint64) reader->at +
-									history_read_varint_within(&reader->times, reader->times_end,
-															   reader->values_end) *
-									(uint64) reader->delta_usecs);
-	reader->remaining--;
 	*at = reader->at;
+
+	/* After the last delta come the amounts: what is read there is not used. */
+	reader->at = (TimestampTz) ((uint64) reader->at +
+								history_reader_bits(reader, reader->times_bit, reader->times_width) *
+								(uint64) reader->delta_usecs);
+	reader->times_bit += reader->times_width;
+	reader->remaining--;
 	if (units != NULL)
-		*units = (int64) history_read_varint(&reader->values, reader->values_end);
+		*units = history_reader_units(reader);
 	return true;
+}
+
+/*
+ * The time of the last purchase of a reader from which nothing was read yet.
+ */
+static inline TimestampTz
+history_reader_last(const HistoryReader *reader)
+{
+	uint64		bit = reader->times_bit;
+	uint64		deltas = 0;
+
+	for (int64 i = 1; i < reader->count; i++, bit += reader->times_width)
+		deltas += history_reader_bits(reader, bit, reader->times_width);
+	return (TimestampTz) ((uint64) reader->at + deltas * (uint64) reader->delta_usecs);
 }
 
 /* An amount given in units of 10^-scale, as numeric with scale decimals. */

@@ -43,15 +43,21 @@ PG_FUNCTION_INFO_V1(claim_messages);
 
 static OwnQuery read_shops = {
 	"SELECT s.shop_id, s.name, retention.quiet_until($2, s.quiet_from, s.quiet_to, s.time_zone),"
-	" s.marketing_consent = 'opt_in', s.suppress_unanswered, s.suppress_review_days, s.care_max_attempts"
+	" s.marketing_consent = 'opt_in', s.suppress_unanswered, s.suppress_review_days, s.care_max_attempts,"
+	" coalesce(s.suppress_p_alive, 0)"
 	" FROM retention.shop s WHERE $1 = 0 OR s.shop_id = $1 ORDER BY s.shop_id",
 	2, {"int4", "timestamptz"}
 };
 
 static OwnQuery read_rules = {
 	"SELECT r.name, r.event, r.enabled,"
-	" r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours"
-	" FROM retention.care_rules r WHERE r.shop_id = $1",
+	" r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours,"
+	" r.condition, r.condition_by, retention.is_order_event(r.event), false"
+	" FROM retention.care_rules r WHERE r.shop_id = $1"
+	" UNION ALL SELECT t.rule, 'campaign', true,"
+	" t.counts_towards_caps, t.ignores_caps, false, NULL, NULL, false, c.state = 'paused'"
+	" FROM retention.campaign c JOIN retention.campaign_step t ON t.shop_id = c.shop_id AND t.campaign = c.name"
+	" WHERE c.shop_id = $1 AND c.state IN ('running', 'paused')",
 	1, {"int4"}
 };
 
@@ -108,7 +114,9 @@ static OwnQuery lock_contacts = {
 
 /*
  * An update, so that a claim under REPEATABLE READ, whose snapshot may be older
- * than what it counts, fails instead of miscounting.
+ * than what it counts, fails instead of miscounting.  Who inserts a contact
+ * waits for whoever is updating it: so this comes last, when a claim has
+ * nothing left to wait for.
  */
 static OwnQuery touch_contacts = {
 	"UPDATE retention.care_contact c SET claimed_at = $3"
@@ -122,19 +130,22 @@ static OwnQuery grant_messages = {
 	" message_id = coalesce(m.message_id, k.token), token = k.token, worker = $9,"
 	" assignee = CASE WHEN m.channel IN ('call', 'visit', 'post') THEN coalesce(m.assignee, $9) END,"
 	" counted_at = CASE WHEN k.counts THEN $10 END,"
-	" text = k.text, segments = nullif(k.segments, 0), changed_at = $10"
-	" FROM unnest($2, $3, $4, $5, $6, $7, $11) AS k (customer_id, rule, subject, token, text, segments, counts)"
+	" last_error = CASE WHEN m.reason = '" REASON_BROKEN "' THEN NULL ELSE m.last_error END,"
+	" subject_line = k.subject_line, text = k.text, segments = nullif(k.segments, 0), changed_at = $10"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $11, $12)"
+	" AS k (customer_id, rule, subject, token, text, segments, counts, subject_line)"
 	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.rule = k.rule AND m.subject = k.subject",
-	11, {"int4", "text[]", "text[]", "text[]", "uuid[]", "text[]", "int4[]", "timestamptz", "text", "timestamptz", "bool[]"}
+	12, {"int4", "text[]", "text[]", "text[]", "uuid[]", "text[]", "int4[]", "timestamptz", "text", "timestamptz",
+	"bool[]", "text[]"}
 };
 
 static OwnQuery refuse_messages = {
 	"UPDATE retention.care_message m"
 	" SET state = k.state, reason = k.reason, held_until = k.held_until, token = NULL,"
-	" counted_at = NULL, changed_at = $8"
-	" FROM unnest($2, $3, $4, $5, $6, $7) AS k (customer_id, rule, subject, state, reason, held_until)"
+	" counted_at = NULL, last_error = coalesce(k.error, m.last_error), changed_at = $8"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $9) AS k (customer_id, rule, subject, state, reason, held_until, error)"
 	" WHERE m.shop_id = $1 AND m.customer_id = k.customer_id AND m.rule = k.rule AND m.subject = k.subject",
-	8, {"int4", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz[]", "timestamptz"}
+	9, {"int4", "text[]", "text[]", "text[]", "text[]", "text[]", "timestamptz[]", "timestamptz", "text[]"}
 };
 
 /* ----------
@@ -167,8 +178,8 @@ make_token(pg_uuid_t *token)
  * ----------
  */
 
-static QueueShop *
-load_shops(int32 shop_id, TimestampTz at, int *nshops)
+QueueShop *
+queue_load_shops(int32 shop_id, TimestampTz at, int *nshops)
 {
 	Datum		args[2];
 	QueueShop  *shops;
@@ -181,6 +192,7 @@ load_shops(int32 shop_id, TimestampTz at, int *nshops)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
 		QueueShop  *shop = &shops[i];
+		bool		isnull;
 
 		shop->shop_id = (int32) own_int64(row, 1);
 		shop->name = own_text(row, 2);
@@ -189,12 +201,13 @@ load_shops(int32 shop_id, TimestampTz at, int *nshops)
 		shop->suppress_unanswered = own_int64(row, 5);
 		shop->suppress_review_days = own_int64(row, 6);
 		shop->max_attempts = own_int64(row, 7);
+		shop->suppress_p_alive = DatumGetFloat8(own_copy(row, 8, &isnull));
 	}
 	return shops;
 }
 
-static void
-load_rules_and_caps(Claim *claim, QueueShop *shop)
+void
+queue_load_limits(const Claim *claim, QueueShop *shop)
 {
 	Datum		args[2];
 
@@ -211,6 +224,10 @@ load_rules_and_caps(Claim *claim, QueueShop *shop)
 		shop->rules[i].counts = own_bool(row, 4);
 		shop->rules[i].ignores_caps = own_bool(row, 5);
 		shop->rules[i].ignores_quiet_hours = own_bool(row, 6);
+		shop->rules[i].condition = own_text(row, 7);
+		shop->rules[i].condition_by = own_text(row, 8);
+		shop->rules[i].of_order = own_bool(row, 9);
+		shop->rules[i].paused = own_bool(row, 10);
 	}
 
 	args[1] = CStringGetTextDatum(claim->channel);
@@ -349,7 +366,7 @@ write_refusals(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	bool	   *isnull = (bool *) palloc(Max(nmessages, 1) * sizeof(bool));
 	int			n = 0;
 	int			lower = 1;
-	Datum		args[8];
+	Datum		args[9];
 
 	for (int i = 0; i < nmessages; i++)
 	{
@@ -374,6 +391,7 @@ write_refusals(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	args[6] = PointerGetDatum(construct_md_array(held, isnull, 1, &n, &lower, TIMESTAMPTZOID,
 												 sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	args[7] = TimestampTzGetDatum(claim->at);
+	args[8] = TEXTS_OF(chosen, n, error);
 	own_execute(&refuse_messages, args, NULL);
 }
 
@@ -387,8 +405,8 @@ text_or_null(const char *value, bool *isnull)
 static void
 put_result(Claim *claim, QueueShop *shop, Message *message)
 {
-	Datum		values[15];
-	bool		nulls[15] = {false};
+	Datum		values[16];
+	bool		nulls[16] = {false};
 
 	values[0] = UUIDPGetDatum(&message->token);
 	values[1] = UUIDPGetDatum(message->has_message_id ? &message->message_id : &message->token);
@@ -398,15 +416,16 @@ put_result(Claim *claim, QueueShop *shop, Message *message)
 	values[5] = CStringGetTextDatum(message->subject);
 	values[6] = CStringGetTextDatum(message->purpose);
 	values[7] = text_or_null(message->recipient, &nulls[7]);
-	values[8] = text_or_null(message->text, &nulls[8]);
-	values[9] = Int32GetDatum(message->segments);
-	nulls[9] = message->segments == 0;
-	values[10] = TimestampTzGetDatum(message->due_at);
-	values[11] = TimestampTzGetDatum(message->expires_at);
-	values[12] = Int32GetDatum((int32) message->attempts + 1);
-	values[13] = Int32GetDatum(message->source_id);
-	nulls[13] = message->order_id == NULL;
-	values[14] = text_or_null(message->order_id, &nulls[14]);
+	values[8] = text_or_null(message->subject_line, &nulls[8]);
+	values[9] = text_or_null(message->text, &nulls[9]);
+	values[10] = Int32GetDatum(message->segments);
+	nulls[10] = message->segments == 0;
+	values[11] = TimestampTzGetDatum(message->due_at);
+	values[12] = TimestampTzGetDatum(message->expires_at);
+	values[13] = Int32GetDatum((int32) message->attempts + 1);
+	values[14] = Int32GetDatum(message->source_id);
+	nulls[14] = message->order_id == NULL;
+	values[15] = text_or_null(message->order_id, &nulls[15]);
 	tuplestore_putvalues(claim->result->setResult, claim->result->setDesc, values, nulls);
 }
 
@@ -415,13 +434,11 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = queue_undecided(messages, nmessages, chosen);
-	Message   **counted = (Message **) palloc(Max(n, 1) * sizeof(Message *));
-	int			ncounted = 0;
 	Datum	   *tokens = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 	Datum	   *segments = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 	Datum	   *counts = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
-	Datum		args[11];
-	char		nulls[11];
+	Datum		args[12];
+	char		nulls[12];
 
 	if (n == 0)
 		return;
@@ -432,7 +449,7 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 		segments[i] = Int32GetDatum(chosen[i]->segments);
 		counts[i] = BoolGetDatum(chosen[i]->counts);
 		if (chosen[i]->counts)
-			counted[ncounted++] = chosen[i];
+			shop->counted = lappend(shop->counted, chosen[i]->customer_id);
 	}
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -448,14 +465,8 @@ grant(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 	nulls[8] = claim->worker ? ' ' : 'n';
 	args[9] = TimestampTzGetDatum(claim->at);
 	args[10] = PointerGetDatum(construct_array(counts, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
+	args[11] = TEXTS_OF(chosen, n, subject_line);
 	own_execute(&grant_messages, args, nulls);
-
-	if (ncounted > 0)
-	{
-		args[1] = TEXTS_OF(counted, ncounted, customer_id);
-		args[2] = TimestampTzGetDatum(claim->at);
-		own_execute(&touch_contacts, args, NULL);
-	}
 
 	for (int i = 0; i < n; i++)
 		put_result(claim, shop, chosen[i]);
@@ -476,6 +487,7 @@ claim_round(Claim *claim, QueueShop *shop, int64 priority)
 	lock_customers(claim, shop, messages, nmessages);
 	queue_check_facts(claim, shop, messages, nmessages);
 	queue_check_suppression(claim, shop, messages, nmessages);
+	queue_check_conditions(claim, shop, messages, nmessages);
 	queue_render(claim, shop, messages, nmessages);
 	for (int i = 0; i < shop->ncaps; i++)
 		queue_check_cap(claim, shop, &shop->caps[i], messages, nmessages);
@@ -496,7 +508,7 @@ claim_from_shop(Claim *claim, QueueShop *shop)
 	int			rounds = 0;
 
 	claim->last_contact = "";
-	load_rules_and_caps(claim, shop);
+	queue_load_limits(claim, shop);
 	while (claim->granted < claim->max && rounds < MAX_ROUNDS)
 	{
 		Datum		args[3];
@@ -515,6 +527,25 @@ claim_from_shop(Claim *claim, QueueShop *shop)
 		} while (claim_round(claim, shop, priority) &&
 				 claim->granted < claim->max && rounds < MAX_ROUNDS);
 	}
+}
+
+static void
+touch_customers(Claim *claim, QueueShop *shop)
+{
+	int			n = list_length(shop->counted);
+	char	  **customer_ids;
+	ListCell   *lc;
+	Datum		args[3];
+
+	if (n == 0)
+		return;
+	customer_ids = (char **) palloc(n * sizeof(char *));
+	foreach(lc, shop->counted)
+		customer_ids[foreach_current_index(lc)] = (char *) lfirst(lc);
+	args[0] = Int32GetDatum(shop->shop_id);
+	args[1] = own_text_array(customer_ids, n);
+	args[2] = TimestampTzGetDatum(claim->at);
+	own_execute(&touch_contacts, args, NULL);
 }
 
 /* ----------
@@ -549,8 +580,7 @@ claim_messages(PG_FUNCTION_ARGS)
 
 	memset(&claim, 0, sizeof(claim));
 	claim.channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	claim.by_people = text_equal(claim.channel, "call") || text_equal(claim.channel, "visit") ||
-		text_equal(claim.channel, "post");
+	claim.by_people = queue_is_by_people(claim.channel);
 	claim.max = PG_GETARG_INT32(1);
 	claim.at = PG_GETARG_TIMESTAMPTZ(4);
 	claim.lease_ends = delivery_lease_end(claim.at, PG_GETARG_INTERVAL_P(2));
@@ -573,9 +603,11 @@ claim_messages(PG_FUNCTION_ARGS)
 	claim.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	own_begin(&saved);
 	SPI_connect();
-	shops = load_shops(shop_id, claim.at, &nshops);
+	shops = queue_load_shops(shop_id, claim.at, &nshops);
 	for (int i = 0; i < nshops && claim.granted < claim.max; i++)
 		claim_from_shop(&claim, &shops[i]);
+	for (int i = 0; i < nshops; i++)
+		touch_customers(&claim, &shops[i]);
 	SPI_finish();
 	own_end(&saved);
 	return (Datum) 0;

@@ -10,6 +10,7 @@
 
 #include "fmgr.h"
 #include "nodes/execnodes.h"
+#include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -22,19 +23,26 @@
 #define REASON_QUIET_HOURS "quiet hours"
 #define REASON_CAPPED "frequency cap"
 #define REASON_RETRY "failed, will be tried again"
+#define REASON_BROKEN "broken condition"
+#define REASON_PAUSED "the campaign is paused"
 
 /* Skipped for good. */
 #define REASON_EXPIRED "expired"
 #define REASON_EXPIRED_QUIET "expired in quiet hours"
 #define REASON_EXPIRED_CAPPED "expired under a frequency cap"
 #define REASON_EXPIRED_RETRY "expired after a failure"
+#define REASON_EXPIRED_BROKEN "expired with a broken condition"
+#define REASON_EXPIRED_PAUSED "expired while the campaign was paused"
 #define REASON_RULE_OFF "the rule was switched off"
+#define REASON_CAMPAIGN_OVER "the campaign has ended"
 #define REASON_ORDER_CHANGED "the order no longer calls for it"
+#define REASON_CONDITION "condition not met"
 #define REASON_OPTED_OUT "opted out"
 #define REASON_NO_CONSENT "no consent"
 #define REASON_NO_RECIPIENT "no address"
 #define REASON_UNANSWERED "never answers"
 #define REASON_BAD_REVIEW "bad review"
+#define REASON_UNLIKELY "unlikely to come back"
 #define REASON_MISSING "missing value"	/* ": name" follows */
 
 /* Given up. */
@@ -49,8 +57,14 @@ typedef struct QueueRule
 	bool		counts;			/* towards frequency caps */
 	bool		ignores_caps;
 	bool		ignores_quiet_hours;
+	bool		paused;			/* the campaign whose step it is */
+	char	   *condition;		/* NULL: it has none */
+	char	   *condition_by;	/* the role that wrote it; NULL: nobody knows */
+	bool		of_order;		/* its messages are about an order, always */
+	char	   *broken;			/* why its condition could not be evaluated */
 	bool		template_read;
 	char	   *template;		/* NULL: it has none */
+	char	   *subject_template;	/* of the subject line; NULL: it has none */
 } QueueRule;
 
 typedef struct QueueCap
@@ -69,11 +83,13 @@ typedef struct QueueShop
 	bool		opt_in;
 	int64		suppress_unanswered;	/* 0: never */
 	int64		suppress_review_days;	/* 0: never */
+	double		suppress_p_alive;	/* 0: never */
 	int64		max_attempts;
 	QueueRule  *rules;
 	int			nrules;
 	QueueCap   *caps;
 	int			ncaps;
+	List	   *counted;		/* customers granted what caps count */
 } QueueShop;
 
 /* What becomes of a candidate. */
@@ -105,11 +121,14 @@ typedef struct Message
 	bool		counts;			/* towards a cap that there is */
 	Verdict		verdict;
 	const char *reason;
+	const char *error;			/* for last_error; NULL leaves it */
 	TimestampTz held_until;
 
 	pg_uuid_t	token;
 	char	   *recipient;
 	char	   *template;
+	char	   *subject_template;	/* NULL: none, or no e-mail */
+	char	   *subject_line;
 	char	   *text;
 	int32		segments;		/* 0: not counted */
 } Message;
@@ -127,12 +146,18 @@ typedef struct Claim
 	ReturnSetInfo *result;
 } Claim;
 
+/* The shops (0: all) and their settings; then the rules and caps of one. */
+extern QueueShop *queue_load_shops(int32 shop_id, TimestampTz at, int *nshops);
+extern void queue_load_limits(const Claim *claim, QueueShop *shop);
+
 extern TimestampTz queue_add_interval(TimestampTz at, Interval *interval);
 extern void queue_check_not_null(FunctionCallInfo fcinfo, int argument, const char *name);
 
+extern void queue_put_off(Message *message, TimestampTz until, const char *reason);
 extern void queue_refuse(Message *message, Verdict verdict, const char *reason);
 extern bool queue_cap_covers(const QueueCap *cap, const Message *message);
 extern bool queue_is_for_customer(const Claim *claim);
+extern bool queue_is_by_people(const char *channel);
 
 /* The messages that nothing speaks against so far. */
 extern int	queue_undecided(Message *messages, int nmessages, Message **chosen);
@@ -141,10 +166,14 @@ extern int	queue_undecided(Message *messages, int nmessages, Message **chosen);
 #define TEXTS_OF(chosen, n, field) queue_texts_at(chosen, n, offsetof(Message, field))
 extern Datum queue_texts_at(Message **chosen, int n, size_t offset);
 
+/* An integer[] of the sources of their orders. */
+extern Datum queue_sources_of(Message **chosen, int n);
+
 /* What speaks against a message changes its verdict. */
 extern void queue_check_message(Claim *claim, QueueShop *shop, Message *message);
 extern void queue_check_facts(Claim *claim, QueueShop *shop, Message *messages, int nmessages);
 extern void queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nmessages);
+extern void queue_check_conditions(Claim *claim, QueueShop *shop, Message *messages, int nmessages);
 extern void queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages);
 extern void queue_check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap,
 							Message *messages, int nmessages);

@@ -15,6 +15,15 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+/* What the names of campaigns' steps, as rules, begin with. */
+#define CAMPAIGN_RULE "campaign:"
+
+/*
+ * A message of a paused campaign is looked at again after so long:
+ * resume_campaign() brings back at once what it can see.
+ */
+#define PAUSE_LOOKED_AT USECS_PER_HOUR
+
 /* ----------
  * Statements
  * ----------
@@ -50,9 +59,14 @@ static OwnQuery read_suppression = {
 	" ORDER BY m.counted_at DESC LIMIT $3) AS l),"
 	" EXISTS (SELECT FROM retention.feedback f WHERE f.shop_id = $1 AND f.customer_id = k.customer_id"
 	" AND f.kind = 'review' AND f.score < 3"
-	" AND f.happened_at > $5 - make_interval(days => $4::int4) AND f.happened_at <= $5)"
+	" AND f.happened_at > $5 - make_interval(days => $4::int4) AND f.happened_at <= $5),"
+	" EXISTS (SELECT FROM retention.customer_forecast f"
+	" JOIN retention.forecast made ON made.shop_id = f.shop_id"
+	" LEFT JOIN retention.customer_stats s ON s.shop_id = f.shop_id AND s.customer_id = f.customer_id"
+	" WHERE f.shop_id = $1 AND f.customer_id = k.customer_id AND f.p_alive < $6"
+	" AND (s.last_purchase_at > made.forecast_at) IS NOT TRUE)"
 	" FROM unnest($2) WITH ORDINALITY AS k (customer_id, no)",
-	5, {"int4", "text[]", "int8", "int8", "timestamptz"},
+	6, {"int4", "text[]", "int8", "int8", "timestamptz", "float8"},
 	.in_index_order = true
 };
 
@@ -74,19 +88,24 @@ static OwnQuery read_capped = {
 
 /* What does not depend on the customer is looked up once in a claim. */
 static OwnQuery read_template = {
-	"SELECT retention.rule_template($1, $2)",
+	"SELECT t.text, t.subject_line FROM retention.rule_template($1, $2) AS t",
 	2, {"int4", "text"}
 };
 
 static OwnQuery render_texts = {
 	"SELECT k.no, g.signature || r.text,"
-	" coalesce(r.missing, CASE WHEN k.template IS NULL THEN 'template' END),"
-	" CASE WHEN $8 = 'sms' THEN retention.sms_segments(g.signature || r.text) END"
+	" coalesce(r.missing, l.missing, CASE WHEN k.template IS NULL THEN 'template' END),"
+	" CASE WHEN $8 = 'sms' THEN retention.sms_segments(g.signature || r.text) END,"
+	" l.text"
 	" FROM (SELECT retention.signed_text('', $1) AS signature OFFSET 0) AS g"
-	" CROSS JOIN unnest($2, $3, $4, $5, $6) WITH ORDINALITY AS k (customer_id, template, subject, source_id, order_id, no)"
-	" CROSS JOIN LATERAL retention.render_template(k.template, retention.message_values("
-	"$1, k.customer_id, k.subject, k.source_id, k.order_id, $7, retention.template_placeholders(k.template))) AS r",
-	8, {"int4", "text[]", "text[]", "text[]", "int4[]", "text[]", "timestamptz", "text"}
+	" CROSS JOIN unnest($2, $3, $4, $5, $6, $9) WITH ORDINALITY"
+	" AS k (customer_id, template, subject, source_id, order_id, subject_line, no)"
+	" CROSS JOIN LATERAL (SELECT retention.message_values("
+	"$1, k.customer_id, k.subject, k.source_id, k.order_id, $7,"
+	" retention.template_placeholders(k.template) || retention.template_placeholders(k.subject_line)) AS known OFFSET 0) AS v"
+	" CROSS JOIN LATERAL retention.render_template(k.template, v.known) AS r"
+	" CROSS JOIN LATERAL retention.render_template(k.subject_line, v.known) AS l",
+	9, {"int4", "text[]", "text[]", "text[]", "int4[]", "text[]", "timestamptz", "text", "text[]"}
 };
 
 /* ----------
@@ -103,8 +122,8 @@ queue_refuse(Message *message, Verdict verdict, const char *reason)
 }
 
 /* Not past its end: there it is skipped, and the reason kept. */
-static void
-put_off(Message *message, TimestampTz until, const char *reason)
+void
+queue_put_off(Message *message, TimestampTz until, const char *reason)
 {
 	message->verdict = VERDICT_PUT_OFF;
 	message->reason = reason;
@@ -132,6 +151,13 @@ queue_is_for_customer(const Claim *claim)
 	return !text_equal(claim->channel, "shop");
 }
 
+/* Who carries it out finds the words. */
+bool
+queue_is_by_people(const char *channel)
+{
+	return text_equal(channel, "call") || text_equal(channel, "visit") || text_equal(channel, "post");
+}
+
 /* ----------
  * Arrays of some messages' values, as the statements take them
  * ----------
@@ -154,24 +180,15 @@ queue_undecided(Message *messages, int nmessages, Message **chosen)
 Datum
 queue_texts_at(Message **chosen, int n, size_t offset)
 {
-	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
-	bool	   *nulls = (bool *) palloc(Max(n, 1) * sizeof(bool));
-	int			dim = n;
-	int			lower = 1;
+	char	  **values = (char **) palloc(Max(n, 1) * sizeof(char *));
 
 	for (int i = 0; i < n; i++)
-	{
-		const char *value = *(char **) ((char *) chosen[i] + offset);
-
-		nulls[i] = value == NULL;
-		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
-	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &dim, &lower,
-											  TEXTOID, -1, false, TYPALIGN_INT));
+		values[i] = *(char **) ((char *) chosen[i] + offset);
+	return own_text_array(values, n);
 }
 
-static Datum
-sources_of(Message **chosen, int n)
+Datum
+queue_sources_of(Message **chosen, int n)
 {
 	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
 
@@ -189,7 +206,9 @@ sources_of(Message **chosen, int n)
 void
 queue_check_message(Claim *claim, QueueShop *shop, Message *message)
 {
-	if (message->rule == NULL || !message->rule->enabled)
+	if (message->rule == NULL && strncmp(message->rule_name, CAMPAIGN_RULE, strlen(CAMPAIGN_RULE)) == 0)
+		queue_refuse(message, VERDICT_SKIPPED, REASON_CAMPAIGN_OVER);
+	else if (message->rule == NULL || !message->rule->enabled)
 		queue_refuse(message, VERDICT_SKIPPED, REASON_RULE_OFF);
 	else if (message->expires_at <= claim->at)
 	{
@@ -199,15 +218,21 @@ queue_check_message(Claim *claim, QueueShop *shop, Message *message)
 			reason = REASON_EXPIRED_QUIET;
 		else if (message->held_for != NULL && text_equal(message->held_for, REASON_CAPPED))
 			reason = REASON_EXPIRED_CAPPED;
+		else if (message->held_for != NULL && text_equal(message->held_for, REASON_BROKEN))
+			reason = REASON_EXPIRED_BROKEN;
+		else if (message->held_for != NULL && text_equal(message->held_for, REASON_PAUSED))
+			reason = REASON_EXPIRED_PAUSED;
 		else if (message->attempts > 0)
 			reason = REASON_EXPIRED_RETRY;
 		queue_refuse(message, VERDICT_SKIPPED, reason);
 	}
+	else if (message->rule->paused)
+		queue_put_off(message, claim->at + PAUSE_LOOKED_AT, REASON_PAUSED);
 	else if (message->attempts >= shop->max_attempts)
 		queue_refuse(message, VERDICT_FAILED, REASON_GAVE_UP);
 	else if (shop->quiet_until != NO_TIME && queue_is_for_customer(claim) &&
 			 !message->rule->ignores_quiet_hours)
-		put_off(message, shop->quiet_until, REASON_QUIET_HOURS);
+		queue_put_off(message, shop->quiet_until, REASON_QUIET_HOURS);
 }
 
 void
@@ -226,7 +251,7 @@ queue_check_facts(Claim *claim, QueueShop *shop, Message *messages, int nmessage
 	args[0] = Int32GetDatum(shop->shop_id);
 	args[1] = TEXTS_OF(chosen, n, customer_id);
 	args[2] = TEXTS_OF(chosen, n, purpose);
-	args[3] = sources_of(chosen, n);
+	args[3] = queue_sources_of(chosen, n);
 	args[4] = TEXTS_OF(chosen, n, order_id);
 	args[5] = CStringGetTextDatum(claim->channel);
 	args[6] = own_text_array(events, n);
@@ -255,16 +280,16 @@ queue_check_facts(Claim *claim, QueueShop *shop, Message *messages, int nmessage
 	}
 }
 
-/* Marketing is not for those who never answer or were not content. */
+/* Marketing is not for those who never answer, were not content or are gone. */
 void
 queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = 0;
-	Datum		args[5];
+	Datum		args[6];
 	uint64		nrows;
 
-	if (shop->suppress_unanswered == 0 && shop->suppress_review_days == 0)
+	if (shop->suppress_unanswered == 0 && shop->suppress_review_days == 0 && shop->suppress_p_alive == 0)
 		return;
 	for (int i = 0; i < nmessages; i++)
 	{
@@ -280,6 +305,7 @@ queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nm
 	args[2] = Int64GetDatum(shop->suppress_unanswered);
 	args[3] = Int64GetDatum(shop->suppress_review_days);
 	args[4] = TimestampTzGetDatum(claim->at);
+	args[5] = Float8GetDatum(shop->suppress_p_alive);
 	nrows = own_execute(&read_suppression, args, NULL);
 	for (uint64 i = 0; i < nrows; i++)
 	{
@@ -290,6 +316,8 @@ queue_check_suppression(Claim *claim, QueueShop *shop, Message *messages, int nm
 			queue_refuse(message, VERDICT_SKIPPED, REASON_BAD_REVIEW);
 		else if (shop->suppress_unanswered > 0 && own_bool(row, 2))
 			queue_refuse(message, VERDICT_SKIPPED, REASON_UNANSWERED);
+		else if (own_bool(row, 4))
+			queue_refuse(message, VERDICT_SKIPPED, REASON_UNLIKELY);
 	}
 }
 
@@ -298,7 +326,8 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 {
 	Message   **chosen = (Message **) palloc(Max(nmessages, 1) * sizeof(Message *));
 	int			n = queue_undecided(messages, nmessages, chosen);
-	Datum		args[8];
+	bool		by_email = text_equal(claim->channel, "email");
+	Datum		args[9];
 	uint64		nrows;
 
 	if (n == 0)
@@ -313,17 +342,20 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 			args[1] = CStringGetTextDatum(rule->name);
 			own_execute(&read_template, args, NULL);
 			rule->template = own_text(SPI_tuptable->vals[0], 1);
+			rule->subject_template = own_text(SPI_tuptable->vals[0], 2);
 			rule->template_read = true;
 		}
 		chosen[i]->template = rule->template;
+		chosen[i]->subject_template = by_email ? rule->subject_template : NULL;
 	}
 	args[1] = TEXTS_OF(chosen, n, customer_id);
 	args[2] = TEXTS_OF(chosen, n, template);
 	args[3] = TEXTS_OF(chosen, n, subject);
-	args[4] = sources_of(chosen, n);
+	args[4] = queue_sources_of(chosen, n);
 	args[5] = TEXTS_OF(chosen, n, order_id);
 	args[6] = TimestampTzGetDatum(claim->at);
 	args[7] = CStringGetTextDatum(claim->channel);
+	args[8] = TEXTS_OF(chosen, n, subject_template);
 	nrows = own_execute(&render_texts, args, NULL);
 	for (uint64 i = 0; i < nrows; i++)
 	{
@@ -333,6 +365,7 @@ queue_render(Claim *claim, QueueShop *shop, Message *messages, int nmessages)
 
 		message->text = own_text(row, 2);
 		message->segments = (int32) own_int64(row, 4);
+		message->subject_line = own_text(row, 5);
 		if (missing != NULL && !claim->by_people)
 			queue_refuse(message, VERDICT_SKIPPED, psprintf("%s: %s", REASON_MISSING, missing));
 	}
@@ -405,8 +438,8 @@ queue_check_cap(Claim *claim, QueueShop *shop, const QueueCap *cap, Message *mes
 				granted++;
 		}
 		if (granted >= cap->messages)
-			put_off(chosen[i], queue_add_interval(claim->at, cap->period), REASON_CAPPED);
+			queue_put_off(chosen[i], queue_add_interval(claim->at, cap->period), REASON_CAPPED);
 		else if (granted + ncounting[i] >= cap->messages)
-			put_off(chosen[i], counting[i][cap->messages - granted - 1], REASON_CAPPED);
+			queue_put_off(chosen[i], counting[i][cap->messages - granted - 1], REASON_CAPPED);
 	}
 }

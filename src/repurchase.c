@@ -40,30 +40,6 @@ PG_FUNCTION_INFO_V1(repurchase_final);
  * ----------------------------------------------------------------------
  */
 
-static char *
-key_type_name(const KeyType *key)
-{
-	if (OidIsValid(key->collation))
-		return psprintf("%s COLLATE %s", format_type_be(key->type),
-						quote_identifier(get_collation_name(key->collation)));
-	return format_type_be(key->type);
-}
-
-/*
- * Keys of one type compared by another's functions would be read as what they
- * are not.
- */
-static void
-check_same_type(const KeyType *state, const KeyType *other)
-{
-	if (state->type != other->type || state->collation != other->collation)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("cannot merge customers of type %s with customers of type %s",
-						key_type_name(state), key_type_name(other)),
-				 errhint("Cast the customer to the same type wherever states are made.")));
-}
-
 /*
  * repurchase_add(state, customer): transition function; NULL is no customer.
  * Any role may make an aggregate of it that starts with a state of its own.
@@ -105,7 +81,7 @@ repurchase_add(PG_FUNCTION_ARGS)
 			state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
 	}
 
-	check_same_type(&state->key, key);
+	key_set_check_type(state, key);
 	key_set_add(state, PG_GETARG_DATUM(1));
 	return EOHPGetRWDatum(&state->hdr);
 }
@@ -137,7 +113,7 @@ repurchase_merge(PG_FUNCTION_ARGS)
 	else
 		state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
 
-	check_same_type(&state->key, &reader.key);
+	key_set_check_type(state, &reader.key);
 	key_set_add_all(state, &reader);
 	return EOHPGetRWDatum(&state->hdr);
 }
@@ -243,8 +219,12 @@ refuse_external(const char *detail)
 			 errdetail_internal("%s", detail)));
 }
 
-static Datum
-state_receive(StringInfo buf)
+/*
+ * The set whose external form comes next in the buffer; numbers are by the
+ * place in it.
+ */
+KeySet *
+key_set_receive(StringInfo buf, bool numbered)
 {
 	KeyType		key;
 	KeySet *state;
@@ -283,7 +263,8 @@ state_receive(StringInfo buf)
 	getTypeBinaryInputInfo(key.type, &receive_oid, &typioparam);
 	fmgr_info(receive_oid, &receive);
 
-	state = key_set_create(CurrentMemoryContext, &key, customers);
+	state = numbered ? key_set_create_numbered(CurrentMemoryContext, &key, customers) :
+		key_set_create(CurrentMemoryContext, &key, customers);
 	for (int64 i = 0; i < customers; i++)
 	{
 		uint8		mark = pq_getmsgbyte(buf);
@@ -316,13 +297,15 @@ state_receive(StringInfo buf)
 		if (state->customers != i + 1)
 			refuse_external("A customer occurs twice.");
 	}
-	return EOHPGetRWDatum(&state->hdr);
+	return state;
 }
 
 Datum
 repurchase_state_recv(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_DATUM(state_receive((StringInfo) PG_GETARG_POINTER(0)));
+	KeySet	   *state = key_set_receive((StringInfo) PG_GETARG_POINTER(0), false);
+
+	return EOHPGetRWDatum(&state->hdr);
 }
 
 Datum
@@ -343,7 +326,7 @@ repurchase_state_in(PG_FUNCTION_ARGS)
 	char	   *text = PG_GETARG_CSTRING(0);
 	Size		len = strlen(text);
 	StringInfoData buf;
-	Datum		state;
+	KeySet	   *state;
 
 	initStringInfo(&buf);
 	enlargeStringInfo(&buf, len / 2 + 1);
@@ -354,8 +337,8 @@ repurchase_state_in(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid input syntax for type %s: \"%s\"", "repurchase_state", text),
 				 errhint("States are made by the aggregate repurchase_collect(customer).")));
-	state = state_receive(&buf);
+	state = key_set_receive(&buf, false);
 	if (buf.cursor != buf.len)
 		refuse_external("It goes on after the last customer.");
-	PG_RETURN_DATUM(state);
+	return EOHPGetRWDatum(&state->hdr);
 }

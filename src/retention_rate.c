@@ -159,13 +159,11 @@ typedef struct Visits
 } Visits;
 
 static inline void
-visits_begin(Visits *visits, HistoryCounts *state, CountsCall *call, TimestampTz first)
+visits_begin(Visits *visits, HistoryCounts *state, const CountsCall *call, int64 first_day)
 {
-	int64		today = calendar_period(call->calendar, call->question.at);
-
 	visits->state = state;
 	visits->mode = (RetentionMode) call->question.mode;
-	visits->observed = today - 1 - calendar_period(call->calendar, first);
+	visits->observed = (int64) call->current - 1 - first_day;
 	visits->last = -1;
 	visits->any = false;
 	if (visits->observed >= 0)
@@ -219,13 +217,13 @@ history_add(FunctionCallInfo fcinfo, CountsReader question)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	if (history_reader_next(&reader, &at, NULL) && at <= call->question.at)
 	{
 		Visits		visits;
 		int64		first = calendar_period(call->calendar, at);
 
-		visits_begin(&visits, state, call, at);
+		visits_begin(&visits, state, call, first);
 		while (history_reader_next(&reader, &at, NULL) && at <= call->question.at)
 		{
 			if (!visits_add(&visits, calendar_period(call->calendar, at) - first))
@@ -291,7 +289,7 @@ events_add(FunctionCallInfo fcinfo, CountsReader question)
 		Visits		visits;
 		int64		first_day = calendar_period(call->calendar, first);
 
-		visits_begin(&visits, state, call, first);
+		visits_begin(&visits, state, call, first_day);
 		if (!PG_ARGISNULL(2))
 		{
 			Datum	   *elements;

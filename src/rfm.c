@@ -4,13 +4,15 @@
  *		segments they fall into.
  *
  * rfm_score() is a window function.  At the first row of a partition it reads
- * each argument of all rows, sorts them, and notes every row's three scores;
- * after that it only looks them up.  One argument is done after the other, so
- * that memory holds one sorted array at a time.
+ * each argument of all rows, finds where each score begins, and notes every
+ * row's three scores; after that it only looks them up.  One argument is done
+ * after the other, so that memory holds the values of one at a time.
  */
 #include "postgres.h"
 
 #include "cache.h"
+#include "numeric_units.h"
+#include "rank_cuts.h"
 #include "retention.h"
 #include "settings.h"
 
@@ -33,9 +35,8 @@
 #include "varatt.h"
 #endif
 
-#define SCORES			5		/* scores are 1 to 5; 0 stands for NULL */
 #define DIMENSIONS		3
-#define SCORE_SHIFT		3		/* bits for one score */
+#define SCORE_SHIFT		3		/* bits for one score; 0 stands for NULL */
 #define SCORE_MASK		7
 
 /* A value to be ranked and the row it belongs to. */
@@ -46,22 +47,6 @@ typedef struct RankItem
 	int64		row;
 } RankItem;
 
-typedef struct RankOrder
-{
-	SortSupportData ssup;
-	bool		typbyval;
-	int16		typlen;
-} RankOrder;
-
-static inline int
-rank_compare_integers(const RankItem *a, const RankItem *b)
-{
-	int64		left = DatumGetInt64(a->key);
-	int64		right = DatumGetInt64(b->key);
-
-	return left < right ? -1 : left > right;
-}
-
 static inline int
 rank_compare(const RankItem *a, const RankItem *b, SortSupport ssup)
 {
@@ -71,14 +56,6 @@ rank_compare(const RankItem *a, const RankItem *b, SortSupport ssup)
 		result = ApplySortAbbrevFullComparator(a->value, false, b->value, false, ssup);
 	return result;
 }
-
-#define ST_SORT rank_sort_integers
-#define ST_ELEMENT_TYPE RankItem
-#define ST_COMPARE(a, b) rank_compare_integers(a, b)
-#define ST_SCOPE static
-#define ST_CHECK_FOR_INTERRUPTS
-#define ST_DEFINE
-#include "lib/sort_template.h"
 
 #define ST_SORT rank_sort
 #define ST_ELEMENT_TYPE RankItem
@@ -107,7 +84,7 @@ typedef struct ScoreResults
 typedef struct SegmentScheme
 {
 	char	   *name;
-	text	   *segments[SCORES][SCORES][SCORES];
+	text	   *segments[RANK_SCORES][RANK_SCORES][RANK_SCORES];
 } SegmentScheme;
 
 PG_FUNCTION_INFO_V1(rfm_score);
@@ -134,14 +111,16 @@ rank_integer(Datum value, int16 typlen)
 }
 
 /*
- * Whether values are integers as far as their order goes, so that they can be
- * compared without a call.
+ * Whether values are integers as far as their order goes, or may turn out to
+ * be.
  */
 static bool
-rank_is_integer(const RankOrder *order, Oid type)
+rank_is_integer(Oid type, bool typbyval)
 {
 	switch (type)
 	{
+		case NUMERICOID:
+			return true;
 		case INT2OID:
 		case INT4OID:
 		case INT8OID:
@@ -149,9 +128,126 @@ rank_is_integer(const RankOrder *order, Oid type)
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 		case CASHOID:
-			return order->typbyval;
+			return typbyval;
 		default:
 			return false;
+	}
+}
+
+/*
+ * Reads one argument of each row of a partition in turn.
+ */
+typedef struct ArgumentReader
+{
+	WindowObject winobj;
+	int			argument;
+	int64		row;
+	int64		rows;
+	MemoryContext scratch;
+} ArgumentReader;
+
+/*
+ * The next value that is not NULL, and its row; false at the end.  It is good
+ * until the next call, since it may lie in a slot that is overwritten then.
+ */
+static bool
+argument_next(ArgumentReader *reader, Datum *value, int64 *row)
+{
+	MemoryContext old = MemoryContextSwitchTo(reader->scratch);
+	bool		isnull = true;
+	bool		isout;
+
+	while (isnull && reader->row < reader->rows)
+	{
+		if ((reader->row & 255) == 0)
+		{
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextReset(reader->scratch);
+		}
+		*row = reader->row++;
+		*value = WinGetFuncArgInPartition(reader->winobj, reader->argument, *row, WINDOW_SEEK_HEAD,
+										  false, &isnull, &isout);
+	}
+	MemoryContextSwitchTo(old);
+	return !isnull;
+}
+
+/*
+ * Score values that are integers, or numerics that are whole multiples of one
+ * power of ten.  False when they are not, and nothing is scored yet.
+ */
+static bool
+score_integers(ArgumentReader *reader, Oid type, int16 typlen, ScorePartition *partition, int shift)
+{
+	NumericUnits values = {NULL, 0, 0};
+	int64	   *rows = NULL;	/* NULL while no row was left out */
+	RankCuts	cuts;
+	Datum		value;
+	int64		row;
+
+	values.units = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, reader->rows * sizeof(int64));
+	while (argument_next(reader, &value, &row))
+	{
+		if (rows == NULL && row != values.n)
+		{
+			rows = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, reader->rows * sizeof(int64));
+			for (int64 i = 0; i < values.n; i++)
+				rows[i] = i;
+		}
+		if (rows != NULL)
+			rows[values.n] = row;
+		if (type != NUMERICOID)
+			values.units[values.n++] = DatumGetInt64(rank_integer(value, typlen));
+		else if (!numeric_units_add(&values, (Numeric) PG_DETOAST_DATUM_PACKED(value)))
+			return false;
+	}
+
+	cuts = rank_cuts(values.units, values.n);
+	for (int64 i = 0; i < values.n; i++)
+		partition->scores[rows == NULL ? i : rows[i]] |= rank_score(&cuts, values.units[i]) << shift;
+	return true;
+}
+
+/*
+ * Score values of any type with an order, by sorting them.
+ */
+static void
+score_sorted(ArgumentReader *reader, TypeCacheEntry *typcache, Oid collation,
+			 ScorePartition *partition, int shift)
+{
+	SortSupportData ssup;
+	RankItem   *items;
+	Datum		value;
+	int64		row;
+	int64		n = 0;
+	int64		rank = 0;
+
+	memset(&ssup, 0, sizeof(ssup));
+	ssup.ssup_cxt = CurrentMemoryContext;
+	ssup.ssup_collation = collation;
+	ssup.abbreviate = true;
+	PrepareSortSupportFromOrderingOp(typcache->lt_opr, &ssup);
+
+	items = MemoryContextAllocHuge(CurrentMemoryContext, reader->rows * sizeof(RankItem));
+	while (argument_next(reader, &value, &row))
+	{
+		if (typcache->typlen == -1)
+			value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+		else
+			value = datumCopy(value, typcache->typbyval, typcache->typlen);
+		items[n].row = row;
+		items[n].value = value;
+		items[n].key = ssup.abbrev_converter != NULL ? ssup.abbrev_converter(value, &ssup) : value;
+		n++;
+	}
+	rank_sort(items, n, &ssup);
+
+	/* As rank() does: all equals have the place of the first of them. */
+	for (int64 i = 0; i < n; i++)
+	{
+		if (i > 0 && rank_compare(&items[i - 1], &items[i], &ssup) != 0)
+			rank = i;
+		partition->scores[items[i].row] |= (1 + RANK_SCORES * rank / n) << shift;
 	}
 }
 
@@ -165,15 +261,8 @@ score_dimension(FunctionCallInfo fcinfo, WindowObject winobj, int dimension,
 {
 	Oid			type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, dimension));
 	TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_LT_OPR);
-	RankOrder	order;
-	RankItem   *items;
-	MemoryContext values = CurrentMemoryContext;
-	MemoryContext scratch;
-	MemoryContext old;
-	bool		integers;
-	int64		n = 0;
-	int64		rank = 0;
 	int			shift = dimension * SCORE_SHIFT;
+	ArgumentReader reader;
 
 	if (!OidIsValid(typcache->lt_opr))
 		ereport(ERROR,
@@ -183,69 +272,17 @@ score_dimension(FunctionCallInfo fcinfo, WindowObject winobj, int dimension,
 				 errdetail("The type has no default btree operator class."),
 				 errhint("Cast it to a type such as numeric, bigint, date or timestamptz.")));
 
-	memset(&order, 0, sizeof(order));
-	order.typbyval = typcache->typbyval;
-	order.typlen = typcache->typlen;
-	order.ssup.ssup_cxt = CurrentMemoryContext;
-	order.ssup.ssup_collation = PG_GET_COLLATION();
-	order.ssup.abbreviate = true;
-	integers = rank_is_integer(&order, type);
-	if (!integers)
-		PrepareSortSupportFromOrderingOp(typcache->lt_opr, &order.ssup);
+	reader.winobj = winobj;
+	reader.argument = dimension;
+	reader.row = 0;
+	reader.rows = partition->rows;
+	reader.scratch = AllocSetContextCreate(CurrentMemoryContext, "rfm_score argument", ALLOCSET_DEFAULT_SIZES);
 
-	items = MemoryContextAllocHuge(values, partition->rows * sizeof(RankItem));
-	scratch = AllocSetContextCreate(values, "rfm_score argument", ALLOCSET_DEFAULT_SIZES);
-
-	old = MemoryContextSwitchTo(scratch);
-	for (int64 row = 0; row < partition->rows; row++)
-	{
-		bool		isnull;
-		bool		isout;
-		Datum		value;
-
-		if ((row & 255) == 0)
-		{
-			CHECK_FOR_INTERRUPTS();
-			MemoryContextReset(scratch);
-		}
-
-		/* The value may lie in a slot that the next call overwrites. */
-		value = WinGetFuncArgInPartition(winobj, dimension, row, WINDOW_SEEK_HEAD,
-										 false, &isnull, &isout);
-		if (isnull)
-			continue;
-		items[n].row = row;
-		if (integers)
-			items[n].key = rank_integer(value, order.typlen);
-		else
-		{
-			MemoryContextSwitchTo(values);
-			if (order.typlen == -1)
-				value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-			else
-				value = datumCopy(value, order.typbyval, order.typlen);
-			items[n].value = value;
-			items[n].key = order.ssup.abbrev_converter != NULL ?
-				order.ssup.abbrev_converter(value, &order.ssup) : value;
-			MemoryContextSwitchTo(scratch);
-		}
-		n++;
-	}
-	if (integers)
-		rank_sort_integers(items, n);
-	else
-		rank_sort(items, n, &order.ssup);
-
-	/* As rank() does: all equals have the place of the first of them. */
-	for (int64 i = 0; i < n; i++)
-	{
-		if (i > 0 &&
-			(integers ? rank_compare_integers(&items[i - 1], &items[i]) :
-			 rank_compare(&items[i - 1], &items[i], &order.ssup)) != 0)
-			rank = i;
-		partition->scores[items[i].row] |= (1 + SCORES * rank / n) << shift;
-	}
-	MemoryContextSwitchTo(old);
+	if (rank_is_integer(type, typcache->typbyval) &&
+		score_integers(&reader, type, typcache->typlen, partition, shift))
+		return;
+	reader.row = 0;
+	score_sorted(&reader, typcache, PG_GET_COLLATION(), partition, shift);
 }
 
 static void
@@ -411,11 +448,11 @@ segment_lookup(const int scores[DIMENSIONS], const text *scheme_name)
 	{
 		static const char *const names[DIMENSIONS] = {"recency", "frequency", "monetary"};
 
-		if (scores[i] < 1 || scores[i] > SCORES)
+		if (scores[i] < 1 || scores[i] > RANK_SCORES)
 			ereport(ERROR,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					 errmsg("%s score %d is out of range", names[i], scores[i]),
-					 errdetail("Scores are whole numbers from 1 (worst) to %d (best).", SCORES)));
+					 errdetail("Scores are whole numbers from 1 (worst) to %d (best).", RANK_SCORES)));
 	}
 
 	segment_load();

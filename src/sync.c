@@ -238,7 +238,8 @@ lock_batch(SyncBatch *batch, int nnamed)
 	CustomerKey *keys;
 	int			nkeys = collect_customers(batch, &keys);
 
-	batch->customers = customers_lock(keys, nkeys);
+	batch->customers = batch->prepared ? customers_lock_all_known(keys, nkeys) :
+		customers_lock(keys, nkeys);
 	(void) hold_unrecorded(batch);
 
 	while (transactions_completed() != batch->completions)
@@ -387,12 +388,13 @@ check_inserted(SyncBatch *batch)
 }
 
 static void
-sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
+sync_batch(SyncSource *source, char **order_ids, int norders, bool prepared, SyncCounts *counts)
 {
 	SyncBatch	batch;
 
 	memset(&batch, 0, sizeof(batch));
 	batch.source = source;
+	batch.prepared = prepared;
 	batch.now = retention_clock_now();
 	batch.first_seen_at = counts->baseline ? sync_before_attachment(source) : batch.now;
 	batch.messages_since = counts->baseline ? DT_NOEND : source->attached_at;
@@ -425,19 +427,27 @@ sync_batch(SyncSource *source, char **order_ids, int norders, SyncCounts *counts
 typedef struct OwnedOrder
 {
 	CustomerKey owner;
+	TimestampTz paid_at;		/* as the facts have it now */
 	char	   *order_id;
 } OwnedOrder;
 
 static int
 compare_owned_orders(const void *a, const void *b)
 {
-	return customer_key_compare(&((const OwnedOrder *) a)->owner, &((const OwnedOrder *) b)->owner);
+	const OwnedOrder *x = (const OwnedOrder *) a;
+	const OwnedOrder *y = (const OwnedOrder *) b;
+	int			order = customer_key_compare(&x->owner, &y->owner);
+
+	if (order == 0 && x->paid_at != y->paid_at)
+		order = x->paid_at < y->paid_at ? -1 : 1;
+	return order;
 }
 
 /*
  * Before the first of many batches: lock the customers of all orders, so that
  * two large transactions lock in one order too; and put each customer's orders
- * together, so that their row is written about once.
+ * together, so that their row is written about once, and in order of time, so
+ * that a long history grows at its end.
  */
 static void
 prepare_many(SyncSource *source, char **order_ids, int norders)
@@ -473,6 +483,7 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 			order->order_id = item->order_id;
 			order->owner.shop_id = 0;
 			order->owner.customer_id = "";
+			order->paid_at = item->facts.status == FACTS_FOUND ? item->facts.facts->state_at[ORDER_PAID] : 0;
 			if (item->before != NULL)
 			{
 				order->owner.shop_id = item->before->shop_id;
@@ -514,13 +525,15 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 void
 sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
-	if (norders > SYNC_BATCH)
+	bool		prepared = norders > SYNC_BATCH;
+
+	if (prepared)
 		prepare_many(source, order_ids, norders);
 	for (int done = 0; done < norders; done += SYNC_BATCH)
 	{
 		CHECK_FOR_INTERRUPTS();
 		SPI_connect();
-		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), counts);
+		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), prepared, counts);
 		SPI_finish();
 	}
 }

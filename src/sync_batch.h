@@ -28,6 +28,7 @@ struct item_names_hash;
 typedef struct SyncBatch
 {
 	SyncSource *source;
+	bool		prepared;		/* its customers were locked before */
 	TimestampTz now;
 	TimestampTz first_seen_at;	/* of states undated in an order not recorded */
 	TimestampTz messages_since; /* what happened before calls for no message */

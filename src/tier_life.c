@@ -214,6 +214,7 @@ review_tiers(PG_FUNCTION_ARGS)
 	uint64		n;
 
 	own_begin(&saved);
+	own_set_time_zone(shop_settings(shop_id)->time_zone);
 	do
 	{
 		Datum		args[5];

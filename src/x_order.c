@@ -60,14 +60,14 @@ x_order_transition(PG_FUNCTION_ARGS)
 	else
 		latest -= horizon;
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	while (history_reader_next(&reader, &at, NULL) && at <= now)
 	{
 		if (cell != NULL)
 			cell->others += ((uint64) at - (uint64) before <= (uint64) horizon);
 		if (at > latest)
 			break;
-		cell = counts_cell(state, ++x, 0);
+		cell = counts_cell(state, 0, ++x);
 		cell->customers++;
 		before = at;
 	}
@@ -87,7 +87,7 @@ x_order_rates_final(PG_FUNCTION_ARGS)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		values[0] = Int64GetDatum(cells[i].row);
+		values[0] = Int64GetDatum(cells[i].col);
 		values[1] = Int64GetDatum(cells[i].customers);
 		values[2] = Int64GetDatum(cells[i].others);
 		nulls[3] = cells[i].customers == 0;
@@ -147,7 +147,7 @@ magic_number_final(PG_FUNCTION_ARGS)
 	{
 		any = true;
 		if (rises(&cells[i - 1], &cells[i], epsilon))
-			magic = cells[i].row;
+			magic = cells[i].col;
 	}
 	if (!any)
 		PG_RETURN_NULL();

@@ -81,7 +81,7 @@ SELECT pg_temp.try(c) FROM unnest(ARRAY[
 	'customer_id IN (SELECT b.customer_id FROM retention.buyers_of(''tea'', ''2024-02-01'', shop => customers.shop) AS b)',
 	'customer_id IN (SELECT b.customer_id FROM retention.buyers_of(''tea'', shop => ''Tea House'') AS b WHERE b.orders >= 2)',
 	'customer_id NOT IN (SELECT b.customer_id FROM retention.buyers_of(''cup'', shop => ''Tea House'') AS b) AND purchases > 0',
-	'segment = ''Champions''', 'recency = 5', 'rfm IS NULL',
+	'segment = ''Champions''', 'recency = 5', 'rfm IS NULL', 'p_alive > 0.5 OR clv > 100',
 	'extract(month FROM birthday) = 5',
 	'(SELECT max(o.value) FROM retention.orders AS o WHERE o.shop_id = customers.shop_id AND o.customer_id = customers.customer_id) >= 100',
 	'customer_id IN (SELECT a.customer_id FROM retention.audience_customers(''loyal'', ''Tea House'') AS a) AND recency_days > 30',
@@ -105,7 +105,7 @@ SELECT pg_temp.members('responsive');
 
 -- Written anew; a shipped one replaced, and in force again.
 SELECT retention.define_audience('loyal', 'purchases >= 5', 'five and more', shop => 'Tea House');
-SELECT name, name_zh, condition, description, shipped FROM retention.audiences WHERE shop = 'Tea House' AND name IN ('loyal', 'tried');
+SELECT name, name_zh, condition, description, shipped FROM retention.audiences WHERE shop = 'Tea House' AND name IN ('loyal', 'tried') ORDER BY name;
 SELECT shop, shipped FROM retention.audiences WHERE name = 'loyal' ORDER BY shop;
 SELECT retention.audience_count('loyal', 'Tea House'), retention.audience_count('忠实老客户', 'Tea House');
 SELECT retention.drop_audience('loyal', 'Tea House');

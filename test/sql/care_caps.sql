@@ -86,6 +86,27 @@ SELECT queue('news', c, 'x', '2024-09-06 12:00+08'), queue('hello', c, 'x', '202
 SELECT send('2024-09-06 12:00+08');
 SELECT customer_id, explanation FROM retention.care_skipped WHERE customer_id = 'lea';
 
+-- Who is beyond recall by the forecast gets no marketing, where the shop says
+-- so; but for those who have bought since it was made, or have none.
+DELETE FROM retention.care_message;
+INSERT INTO retention.forecast (shop_id, forecast_at) VALUES (1, '2024-09-10 00:00+08');
+INSERT INTO retention.customer_forecast (shop_id, customer_id, p_alive, expected_purchases)
+VALUES (1, 'oda', 0.09, 0.1), (1, 'pia', 0.1, 0.1), (1, 'quy', 0.01, 0), (1, 'roy', 0.01, 0);
+INSERT INTO retention.customer_stats (shop_id, customer_id, last_purchase_at)
+VALUES (1, 'oda', '2023-09-10 12:00+08'), (1, 'pia', '2023-09-10 12:00+08'), (1, 'quy', '2024-09-10 12:00+08');
+SELECT queue('news', c, 'off', '2024-09-10 13:00+08') FROM unnest('{oda,roy}'::text[]) AS c;
+SELECT send('2024-09-10 13:00+08') AS off_by_default;
+UPDATE retention.shop SET suppress_p_alive = 0.1;
+SELECT queue('news', c, 'x', '2024-09-11 12:00+08'), queue('hello', c, 'x', '2024-09-11 12:00+08') FROM unnest('{oda,pia,quy,roy,sue}'::text[]) AS c;
+SELECT send('2024-09-11 12:00+08');
+SELECT customer_id, rule, reason, explanation FROM retention.care_skipped ORDER BY customer_id;
+\set VERBOSITY terse
+UPDATE retention.shop SET suppress_p_alive = 0;
+\set VERBOSITY default
+UPDATE retention.shop SET suppress_p_alive = NULL;
+DELETE FROM retention.customer_forecast;
+DELETE FROM retention.forecast;
+
 -- However often one claims, no customer is written to twice within the cap.
 DELETE FROM retention.care_message;
 UPDATE retention.shop SET marketing_cap_days = 7, suppress_unanswered = NULL;

@@ -32,6 +32,25 @@ SELECT rule, retention.extend_lease(token) AS may_send, retention.mark_sent(toke
 SELECT customer_id, rule, state, reason FROM retention.care_message WHERE customer_id IN ('dan', 'eve') ORDER BY 1, 2;
 SELECT count(*), bool_or(granted) AS any_granted FROM retention.customer_consent WHERE customer_id = 'eve';
 
+-- So does one that the shop's own table of customers records, by whatever
+-- statement, and only for what is refused.
+CREATE TABLE people (id text PRIMARY KEY, accepts_sms boolean, accepts_care boolean);
+SET client_min_messages = warning;
+SELECT retention.attach_customers('people', 'id', consents => $$jsonb_build_object('sms', accepts_sms, 'sms.care', accepts_care)$$);
+RESET client_min_messages;
+INSERT INTO people VALUES ('pam', true, true), ('pat', true, true), ('pip', true, true);
+SELECT queue('pam'), queue('pat'), queue('pip');
+DELETE FROM hand;
+INSERT INTO hand SELECT customer_id, rule, token FROM retention.claim_messages('sms', 2) WHERE customer_id IN ('pam', 'pat', 'pip');
+SELECT count(*) AS in_hand FROM hand;
+UPDATE people SET accepts_sms = false, accepts_care = id <> 'pat' WHERE id <> 'pip';
+SELECT customer_id, rule, state, reason FROM retention.care_message WHERE customer_id IN ('pam', 'pat', 'pip') ORDER BY state = 'claimed', 1, 2;
+-- Saying it again, or agreeing again, brings nothing back and takes nothing more.
+UPDATE people SET accepts_sms = true WHERE id = 'pam';
+SELECT rule, state FROM retention.care_message WHERE customer_id = 'pam' ORDER BY rule;
+SELECT retention.detach('care_consent_test.people');
+DELETE FROM retention.care_message WHERE customer_id IN ('pam', 'pat', 'pip');
+
 -- The last decision counts, whatever the order they arrive in; on a tie the refusal.
 SELECT retention.record_consent('fay', 'sms', 'care', false, at => '2024-04-01'), retention.record_consent('fay', 'sms', 'care', true, at => '2024-03-01');
 SELECT granted, decided_at FROM retention.customer_consent WHERE customer_id = 'fay';
@@ -87,6 +106,9 @@ DELETE FROM retention.customer_consent;
 DELETE FROM retention.care_message;
 DELETE FROM retention.care_rule;
 DELETE FROM retention.care_template;
+DELETE FROM retention.source;
+DELETE FROM retention.customer;
+DELETE FROM retention.customer_stats;
 DELETE FROM retention.shop;
 RESET search_path;
 RESET retention.clock;

@@ -182,8 +182,8 @@ UPDATE retention.shop SET tier_window = '1 year';
 SET retention.clock = '2024-08-01 10:00+08';
 INSERT INTO orders (id, customer, total, paid_at)
 VALUES (51, 'silver', 900, '2024-02-01 10:00+08'), (52, 'silver', 200, '2024-08-01 10:00+08');
+SELECT * FROM due('2024-12-31 12:00+08');
 SELECT * FROM due('2025-01-01 12:00+08');
-SELECT * FROM due('2025-01-02 12:00+08');
 SELECT * FROM retention.render_message(1, 'silver', 'tier_at_risk', 'tier:silver:2024-08-01', NULL, NULL, '2025-01-02 12:00+08');
 SELECT retention.disable_rule('tier_at_risk');
 

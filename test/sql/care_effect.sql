@@ -13,7 +13,8 @@ FROM (VALUES
 	('eve', 'hello', '1', 'cancelled', 'the order was paid', '2024-05-05 12:00+08', false),
 	('fay', 'hello', '1', 'failed', 'gave up', '2024-05-05 12:00+08', false),
 	('ann', 'hello', '3', 'sent', NULL, '2024-06-01 00:00+08', false),
-	('gus', 'other', '1', 'queued', NULL, '2024-06-19 12:00+08', false)) AS v (customer, rule, subject, state, reason, due, answered);
+	-- Somebody who asked to be called again has answered, but the call is not done.
+	('gus', 'other', '1', 'queued', NULL, '2024-06-19 12:00+08', true)) AS v (customer, rule, subject, state, reason, due, answered);
 -- ann buys twice in reach of both her messages in May, once too late; a refunded order is no purchase.
 INSERT INTO retention.purchase (source_id, order_id, shop_id, customer_id, paid_at, total, paid, refunded, value)
 VALUES (1, '1', 1, 'ann', '2024-05-04 12:00+08', 100, 100, 0, 100), (1, '2', 1, 'ann', '2024-05-05 12:00+08', 50, 50, 20, 30),

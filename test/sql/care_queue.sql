@@ -128,6 +128,33 @@ SELECT retention.record_response('p-1'::text, 'click', '2024-05-01 12:10+08') AS
 SELECT retention.record_response(token('w1 urgent ann'), 'shrug');
 SELECT receipt, receipt_at, response, responded_at FROM retention.care_message WHERE provider_id = 'p-1';
 
+-- What became of a batch, in one call: each has its own outcome, and none keeps
+-- back another; of a token given twice the first report counts.
+SELECT queue('hello', c, '2024-05-07 12:00+08') FROM unnest('{b1,b2,b3,b4,b5,b6}'::text[]) AS c;
+SELECT count(*) FROM take('batch', at => '2024-05-07 12:00+08');
+SELECT retention.cancel_message('b4', 'hello', 'once'), retention.release_message(token('batch hello b5'));
+CREATE TABLE report (no serial, customer text, provider_id text, error text, permanent boolean);
+INSERT INTO report (customer, provider_id, error, permanent)
+VALUES ('b1', 'p-b1', NULL, NULL), ('b2', NULL, 'busy', NULL), ('b3', NULL, 'no such number', true), ('b4', 'p-b4', NULL, false), ('b5', 'p-b5', NULL, true),
+	('b6', 'p-b6', NULL, NULL), ('b6', NULL, 'too late', true), ('b2', 'p-b2', NULL, NULL);
+SELECT r.no, r.customer, m.outcome
+FROM (
+	SELECT array_agg(token('batch hello ' || customer) ORDER BY no) AS tokens, array_agg(provider_id ORDER BY no) AS provider_ids,
+		array_agg(error ORDER BY no) AS errors, array_agg(permanent ORDER BY no) AS permanent
+	FROM report
+) AS b
+CROSS JOIN LATERAL retention.mark_messages(b.tokens, b.provider_ids, b.errors, b.permanent, '2024-05-07 12:01+08') WITH ORDINALITY AS m (token, outcome, no)
+JOIN report r ON r.no = m.no AND m.token = token('batch hello ' || r.customer)
+ORDER BY r.no;
+SELECT customer, state, reason, sent_at IS NOT NULL AS sent, provider_id, last_error, held_until BETWEEN '2024-05-07 12:01:15+08' AND '2024-05-07 12:01:45+08' AS about_30_seconds
+FROM messages WHERE customer LIKE 'b_' ORDER BY customer;
+-- Saying it again is the same as saying it once; arrays that are left out say nothing.
+SELECT m.outcome FROM retention.mark_messages(ARRAY[token('batch hello b1'), token('batch hello b6'), token('batch hello b3'), '00000000-0000-0000-0000-000000000000']) AS m;
+SELECT count(*) FROM retention.mark_messages('{}');
+SELECT * FROM retention.mark_messages(NULL);
+SELECT * FROM retention.mark_messages(ARRAY[token('batch hello b1'), NULL]);
+SELECT * FROM retention.mark_messages(ARRAY[token('batch hello b1')], ARRAY['a', 'b']);
+
 -- A customer with a profile that lacks the address is not written to; one
 -- without any profile is left to the worker.
 INSERT INTO retention.customer (shop_id, customer_id, name, phone) VALUES (1, 'jim', 'Jim', NULL), (1, 'kim', 'Kim', '13800000000'), (1, 'lea', NULL, NULL);
@@ -142,6 +169,20 @@ SELECT queue('named', 'kim', '2024-05-08 12:00+08'), queue('named', 'lea', '2024
 SELECT customer_id, text FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule IN ('named', 'mute');
 SELECT customer_id, text FROM retention.claim_messages('visit', 100, at => '2024-05-08 12:00+08');
 SELECT customer_id, explanation FROM retention.care_skipped WHERE rule IN ('named', 'mute') ORDER BY rule;
+
+-- An e-mail has a subject line where its template has one, kept with the text;
+-- other channels have none.
+INSERT INTO retention.care_template (shop_id, name, language, text, subject_line)
+VALUES (1, 'letter', 'zh', '您好', '{{customer.name|亲}}，第{{customer.issue}}期');
+INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, template)
+VALUES (1, 'letter', 'birthday', 'email', 'care', 'letter'), (1, 'card', 'birthday', 'sms', 'care', 'letter'), (1, 'bare', 'birthday', 'email', 'care', 'greeting');
+INSERT INTO retention.customer (shop_id, customer_id, email, phone, attributes)
+VALUES (1, 'meg', 'meg@example.com', '139', '{"issue": 7}'), (1, 'nat', 'nat@example.com', '138', '{"shelf": 1}');
+SELECT queue(r, c, '2024-05-08 12:00+08', channel => CASE r WHEN 'card' THEN 'sms' ELSE 'email' END) FROM unnest('{letter,card,bare}'::text[]) AS r, unnest('{meg,nat}'::text[]) AS c;
+SELECT customer_id, rule, recipient, subject_line, text FROM retention.claim_messages('email', 100, at => '2024-05-08 12:00+08') ORDER BY 1, 2;
+SELECT customer_id, rule, recipient, subject_line, text FROM retention.claim_messages('sms', 100, at => '2024-05-08 12:00+08') WHERE rule = 'card' ORDER BY 1, 2;
+SELECT customer_id, rule, subject_line, text FROM retention.care_message WHERE rule IN ('letter', 'card', 'bare') ORDER BY 1, 2;
+SELECT customer_id, explanation FROM retention.care_skipped WHERE rule = 'letter';
 
 -- Workers are told how much is due, by channel.
 SELECT retention.notify_workers('2024-05-09 12:00+08');

@@ -14,7 +14,8 @@ CREATE TABLE orders (
 	shipped_at timestamptz,
 	delivered_at timestamptz,
 	completed_at timestamptz,
-	closed_at timestamptz
+	closed_at timestamptz,
+	why text
 );
 -- An order from before: shipped while nobody was attached.
 INSERT INTO orders (id, customer, total, placed_at, paid_at, shipped_at)
@@ -22,7 +23,7 @@ VALUES (1, 'old', 50, '2024-04-30 10:00+08', '2024-04-30 10:05+08', '2024-04-30 
 
 SELECT retention.attach_orders('orders', order_id => 'id', customer => 'customer', total => 'total',
 	refunded => 'refunded', placed_at => 'placed_at', paid_at => 'paid_at', shipped_at => 'shipped_at',
-	delivered_at => 'delivered_at', completed_at => 'completed_at', closed_at => 'closed_at') AS source;
+	delivered_at => 'delivered_at', completed_at => 'completed_at', closed_at => 'closed_at', close_reason => 'why') AS source;
 -- What backfill() calls, which also prints its speed.
 SELECT retention.backfill_start(1, 1000, NULL) AS batches, retention.backfill_step(1) AS orders;
 
@@ -81,8 +82,10 @@ SELECT * FROM messages WHERE order_id = '3' AND rule IN ('refunded', 'big_order_
 -- A state that ends and begins again.
 SET retention.clock = '2024-05-06 09:00+08';
 INSERT INTO orders (id, customer, total, placed_at) VALUES (4, 'b', 20, retention.now());
-UPDATE orders SET closed_at = retention.now() + interval '1 minute' WHERE id = 4;
+UPDATE orders SET closed_at = retention.now() + interval '1 minute', why = 'found it cheaper' WHERE id = 4;
 SELECT * FROM messages WHERE order_id = '4';
+-- The customer's reason is kept, and texts may name it.
+SELECT text FROM retention.preview_template('{{order.id}}: {{order.close_reason}}', 'b', '4');
 UPDATE orders SET closed_at = NULL WHERE id = 4;
 SELECT * FROM messages WHERE order_id = '4';
 

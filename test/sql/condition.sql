@@ -132,6 +132,30 @@ SELECT retention.define_audience('later', 'customer_id IN (SELECT customer FROM 
 CREATE OR REPLACE VIEW public.evil_shape AS SELECT CASE WHEN public.evil() THEN 'ann' END AS customer;
 RESET ROLE;
 SELECT retention.audience_count('later');
+-- What no query shows, the constraint of a domain in a row type, runs as the
+-- writer, whoever asks, and can leave that role no more than it can write.
+SET ROLE condition_writer;
+CREATE OR REPLACE FUNCTION public.evil() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN true; END $$;
+CREATE TYPE public.evil_row AS (x public.evil_domain);
+SELECT retention.define_audience('hidden', '(jsonb_populate_record(NULL::public.evil_row, ''{"x": 1}'')).x = purchases');
+RESET ROLE;
+SELECT retention.audience_count('hidden');
+SET ROLE condition_writer;
+CREATE OR REPLACE FUNCTION public.evil() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN RESET ROLE; RETURN true; END $$;
+RESET ROLE;
+SELECT retention.audience_count('hidden');
+SET ROLE condition_writer;
+CREATE OR REPLACE FUNCTION public.evil() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN DELETE FROM shop.log; RETURN true; END $$;
+RESET ROLE;
+SELECT retention.audience_count('hidden');
+SET ROLE condition_writer;
+CREATE OR REPLACE FUNCTION public.evil() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN CREATE TEMP TABLE planted (x integer); RETURN true; END $$;
+RESET ROLE;
+SELECT retention.audience_count('hidden');
+SET ROLE condition_writer;
+CREATE OR REPLACE FUNCTION public.evil() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN RAISE EXCEPTION 'evil ran as %', current_user; END $$;
+RESET ROLE;
+SELECT retention.audience_count('hidden');
 -- A table that is only the writer's session's.
 SET ROLE condition_writer;
 CREATE TEMP TABLE mine AS SELECT 'ann' AS customer;

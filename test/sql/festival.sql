@@ -17,7 +17,9 @@ FROM (
 -- day, in China, of the new moon; the month with the winter solstice is the
 -- 11th; a year of 13 months repeats the number before the first month without
 -- a major solar term.  New moons: Meeus, Astronomical Algorithms, chapter 49,
--- good to seconds; the sun's longitude: chapter 25, good to about 15 minutes.
+-- good to seconds; the sun's longitude: Newcomb's elements with the largest
+-- perturbations, as in Meeus, Astronomical Formulae for Calculators, chapter 18,
+-- good to 5 minutes in these years.
 CREATE FUNCTION new_moon(k double precision)
 	RETURNS double precision
 	LANGUAGE plpgsql
@@ -58,11 +60,15 @@ CREATE FUNCTION sun_longitude(jde double precision)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
-	t double precision := (jde - 2451545) / 36525;
-	m double precision := 357.52911 + 35999.05029 * t - 0.0001537 * t ^ 2;
-	x double precision := 280.46646 + 36000.76983 * t + 0.0003032 * t ^ 2
-		+ (1.914602 - 0.004817 * t) * sind(m) + (0.019993 - 0.000101 * t) * sind(2 * m) + 0.000289 * sind(3 * m)
-		- 0.00569 - 0.00478 * sind(125.04 - 1934.136 * t);
+	t double precision := (jde - 2415020) / 36525;
+	l double precision := 279.69668 + 36000.76892 * t + 0.0003025 * t ^ 2;
+	m double precision := 358.47583 + 35999.04975 * t - 0.000150 * t ^ 2 - 0.0000033 * t ^ 3;
+	x double precision := l
+		+ (1.919460 - 0.004789 * t - 0.000014 * t ^ 2) * sind(m) + (0.020094 - 0.000100 * t) * sind(2 * m) + 0.000293 * sind(3 * m)
+		+ 0.00134 * cosd(153.23 + 22518.7541 * t) + 0.00154 * cosd(216.57 + 45037.5082 * t)
+		+ 0.00200 * cosd(312.69 + 32964.3577 * t) + 0.00179 * sind(350.74 + 445267.1142 * t - 0.00144 * t ^ 2)
+		+ 0.00178 * sind(231.19 + 20.20 * t)
+		- 0.00569 - 0.00479 * sind(259.18 - 1934.142 * t) - 0.00037 * sind(2 * l);
 BEGIN
 	RETURN x - 360 * floor(x / 360);
 END
@@ -140,18 +146,22 @@ JOIN retention.festival_day_default d ON d.name = f.name
 GROUP BY f.name
 ORDER BY f.name;
 
--- Solar terms too; where one falls within 15 minutes of midnight both days pass.
+-- Solar terms too.
 SELECT f.name, count(*) AS days,
-	count(*) FILTER (WHERE EXISTS (
-		SELECT
-		FROM solar_terms s
-		WHERE s.longitude = f.longitude
-			AND d.day IN ((s.at - interval '15 minutes')::date, (s.at + interval '15 minutes')::date))) AS right_days
+	count(*) FILTER (WHERE EXISTS (SELECT FROM solar_terms s WHERE s.longitude = f.longitude AND s.at::date = d.day)) AS right_days
 FROM (VALUES
 	('qingming', 15), ('start_of_spring', 315), ('start_of_summer', 45), ('start_of_autumn', 135), ('start_of_winter', 225), ('winter_solstice', 270)) AS f (name, longitude)
 JOIN retention.festival_day_default d ON d.name = f.name
 GROUP BY f.name
 ORDER BY f.name;
+
+-- Those nearest to midnight: the two of 2035 fall at 23:54, exactly computed.
+SELECT f.name, to_char(s.at, 'YYYY-MM-DD HH24:MI') AS in_china
+FROM (VALUES
+	('qingming', 15), ('start_of_spring', 315), ('start_of_summer', 45), ('start_of_autumn', 135), ('start_of_winter', 225), ('winter_solstice', 270)) AS f (name, longitude)
+JOIN solar_terms s ON s.longitude = f.longitude AND s.at BETWEEN '2024-01-01' AND '2036-01-01'
+WHERE abs(extract(epoch FROM s.at - date_trunc('day', s.at + interval '12 hours'))) < 20 * 60
+ORDER BY s.at;
 
 -- Spring Festival as almanacs publish it.
 SELECT day FROM retention.festival_day_default WHERE name = 'spring_festival'

@@ -106,6 +106,18 @@ SELECT (bg).log_likelihood - sum(retention.log_likelihood(retention.bgnbd(0.5, 4
 	(mbg).log_likelihood - sum(retention.log_likelihood(retention.mbgnbd(0.5, 4, 0.8, 2.5), modified_frequency, modified_recency, age)) BETWEEN 0 AND 10 AS mbg
 FROM simulated, fitted GROUP BY bg, mbg;
 
+-- At the edge: customers who are all alike, of whom none leaves.  No parameter
+-- is told by them, but what is to be expected is: five purchases in 50 weeks.
+SELECT (m).model, (m).converged, (m).a / ((m).a + (m).b) < 0.001 AS "nobody leaves",
+	round(retention.expected_purchases(m, 5, 45, 50, 50)::numeric, 1) AS expected
+FROM (
+	SELECT retention.bgnbd_fit(4 + n % 3, 48, 50) FROM simulated
+	UNION ALL SELECT retention.mbgnbd_fit(4 + n % 3, 48, 50) FROM simulated
+) AS f (m);
+-- And who spend nearly alike.
+SELECT (m).converged, round(retention.expected_value(m, 0, NULL)) AS expected
+FROM (SELECT retention.gamma_gamma_fit(10, 20 + n % 2) FROM simulated) AS f (m);
+
 -- ---------------------------------------------------------------------------
 -- Too little
 -- ---------------------------------------------------------------------------

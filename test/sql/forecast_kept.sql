@@ -107,6 +107,37 @@ SELECT count(*) AS forecast FROM retention.customer_forecast;
 ROLLBACK;
 
 -- ---------------------------------------------------------------------------
+-- forecast_check
+-- ---------------------------------------------------------------------------
+
+-- Four months held back; what is counted is what plain SQL counts.
+SELECT repeat_purchases, customers, actual, actual_each, predicted > 0 AS predicted, verdict ~ '^(good|fair|poor): \d+ purchases predicted, \d+ made, ' AS verdict
+FROM retention.forecast_check('2023-12-31', '2024-04-30');
+SELECT least(before - 1, 7) AS repeat_purchases, count(*) AS customers, sum(after) AS actual
+FROM (
+	SELECT customer, count(*) FILTER (WHERE paid_at < '2024-01-01 00:00+08') AS before,
+		count(*) FILTER (WHERE paid_at >= '2024-01-01 00:00+08' AND paid_at < '2024-05-01 00:00+08') AS after
+	FROM orders
+	WHERE refunded < total
+	GROUP BY customer
+) AS o
+WHERE before > 0
+GROUP BY least(before - 1, 7)
+ORDER BY 1;
+-- Until today, when not told; its model the shop's.
+SELECT c.verdict = d.verdict AS "the same" FROM retention.forecast_check('2023-12-31') AS c, retention.forecast_check('2023-12-31', '2024-05-12', 'bgnbd') AS d
+WHERE c.repeat_purchases = 'all' AND d.repeat_purchases = 'all';
+SELECT verdict FROM retention.forecast_check('2024-05-10', '2024-05-11') WHERE verdict IS NOT NULL;
+SELECT retention.forecast_check('2024-05-12');
+SELECT retention.forecast_check('2024-05-12', '2024-05-11');
+SELECT retention.forecast_check(NULL);
+SELECT retention.forecast_check('-infinity');
+SELECT retention.forecast_check('2022-12-31');
+SELECT retention.forecast_check('2023-01-05');
+SELECT retention.forecast_check('2023-12-31', model => 'pareto');
+SELECT retention.forecast_check('2023-12-31', shop => 'Nowhere');
+
+-- ---------------------------------------------------------------------------
 -- Settings, and who may
 -- ---------------------------------------------------------------------------
 
@@ -120,6 +151,7 @@ CREATE ROLE regress_forecast_reader IN ROLE retention_reader;
 CREATE ROLE regress_forecast_nobody;
 SET ROLE regress_forecast_reader;
 SELECT count(*) FROM retention.forecasts;
+SELECT count(*) FROM retention.forecast_check('2023-12-31', '2024-04-30');
 SELECT retention.run_forecast(retention.now());
 SET ROLE regress_forecast_nobody;
 SELECT count(*) FROM retention.forecasts;

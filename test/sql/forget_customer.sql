@@ -22,12 +22,13 @@ INSERT INTO shop.reviews VALUES (1, 1, 5, 'It is me, Li Lei', '2024-05-01');
 
 SET retention.clock = '2024-05-01 00:10+00';
 SELECT retention.forget_customer('99');
+UPDATE retention.care_message SET subject_line = 'Li Lei, your order', text = 'Li Lei, please pay', last_error = 'no such number: 13800000001';
 SELECT retention.forget_customer(1);
 SELECT customer_id, name, phone, birthday, attributes, consents, forgotten_at FROM retention.customer ORDER BY 1;
 SELECT customer_id, count(*), bool_or(granted) AS any_granted FROM retention.customer_consent GROUP BY 1 ORDER BY 1;
 SELECT customer_id, order_id, value, attributes FROM retention.purchase ORDER BY 2;
 SELECT customer_id, score, content FROM retention.feedback;
-SELECT customer_id, state, reason FROM retention.care_message ORDER BY 1;
+SELECT customer_id, state, reason, subject_line, text, last_error FROM retention.care_message ORDER BY 1;
 SELECT customer_id, purchases, spent, retention.points_balance(customer_id) FROM retention.customer_stats ORDER BY 1;
 SELECT * FROM wrong;
 

@@ -166,6 +166,13 @@ SELECT read(substr(bytes, 1, length(bytes) - 1)) AS cut, read(bytes || '\x00') A
 	(SELECT array_agg(DISTINCT read(substr(bytes, 1, i))) FROM generate_series(1, length(bytes) - 1) AS i) AS prefixes
 FROM (SELECT retention.history_counts_send(retention.x_order_collect(history, '7 days', '2024-04-01')) AS bytes FROM h) AS s;
 
+-- Asking for a period without customers leaves the state as it was.
+SELECT retention.next_period_rate(s, '1999-01-01') AS rate, retention.next_period_rates(s) AS rates, retention.next_period_rate(s, '1999-01-01') AS again
+FROM (SELECT retention.next_period_collect(history, 'year', 1, 'UTC', '2026-01-01') AS s FROM h OFFSET 0) AS kept;
+-- A matrix that no array can hold is refused, before it fills the memory.
+SELECT retention.new_vs_returning('{2024-01-01=1}'::retention.purchase_history, 'day', 'UTC', '290000-01-01');
+SELECT retention.cohort_matrix('{2024-01-01=1}'::retention.purchase_history, 'day', 'UTC', '290000-01-01');
+
 -- As a window aggregate: the state goes on after each result.
 SELECT customer, retention.pareto_share(history, 0.5, '2024-05-01') OVER (ORDER BY customer),
 	retention.retention_rate(history, 'within', 30, 'UTC', '2024-05-01') OVER (ORDER BY customer ROWS 1 PRECEDING)

@@ -37,9 +37,30 @@ SELECT channel, day, customers, returned FROM retention.event_retention('login',
 UPDATE retention.customer SET joined_at = '2024-02-29 00:00+08' WHERE customer_id = 'a';
 SELECT channel, day, customers, returned FROM retention.event_retention(days => '{1,2}');
 SELECT period_start, visitors, returning_visitors, round(returning_share, 3) AS returning_share, buyers, round(conversion, 3) AS conversion FROM retention.visit_conversion();
+-- Who they are.
+SELECT * FROM retention.product_repurchase_customers('tea') ORDER BY customer_id;
+SELECT * FROM retention.product_repurchase_customers('pot') ORDER BY customer_id;
+SELECT * FROM retention.product_pair_customers('cup', 'tea') ORDER BY customer_id;
+SELECT * FROM retention.event_retention_customers(1) ORDER BY customer_id;
+SELECT * FROM retention.visit_conversion_customers('2024-02-15') ORDER BY customer_id;
+-- From an earlier moment what came later is not seen, to the microsecond.
+SELECT product, viewers_not_buyers FROM retention.product_repurchase('2024-02-02 00:00') WHERE product = 'pot';
+SELECT product, viewers_not_buyers FROM retention.product_repurchase('2024-02-01 23:59:59.999999') WHERE product = 'pot';
+SELECT sum(customers) FROM retention.event_retention(days => '{0}', at => '2024-03-07 00:00');
+
+-- Arguments: named when wrong.
+SELECT retention.retention_curve_customers(-1);
+SELECT retention.retention_curve_customers(7, 'ever');
+SELECT retention.event_retention_customers(NULL);
+SELECT retention.order_funnel_customers('lost');
+SELECT retention.pareto_customers(1.5);
+SELECT retention.sales_by_channel_customers('2024-01-01', 'web', 'moon');
+
 SET ROLE retention_reader;
 SELECT count(*) FROM retention.visit_conversion('week');
 SELECT count(*) FROM retention.product_pairs(1);
+SELECT count(*) FROM retention.product_pair_customers('cup', 'tea');
+SELECT count(*) FROM retention.pareto_customers();
 RESET ROLE;
 
 DROP EXTENSION retention CASCADE;

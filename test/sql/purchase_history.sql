@@ -297,9 +297,9 @@ SET search_path = history_test, pg_catalog;
 -- The bytes
 -- ---------------------------------------------------------------------------
 
--- Version, units (first instant, deltas), scale, count, first instant, length
--- of the times, times, amounts.  Dates of a shop eight hours from UTC: the
--- first instant in hours, the deltas in days.
+-- Version; three bytes of units, scale and widths; count, first instant; the
+-- bits of deltas and amounts.  Dates of a shop eight hours from UTC: the first
+-- instant in hours, the deltas in days.
 SELECT text, text::retention.purchase_history::bytea
 FROM pg_catalog.unnest(ARRAY[
 	'{}',
@@ -313,33 +313,36 @@ FROM pg_catalog.unnest(ARRAY[
 	'{2024-01-01=100, 2024-01-02 03:04:05.000006=100}'
 ]) AS text;
 
-SELECT '\x01550202fc88010104f403d505'::bytea::retention.purchase_history;
+SELECT '\x01ad182802fc8801a4af5a'::bytea::retention.purchase_history;
 
 SELECT what, code, message, detail
 FROM (VALUES
 	('nothing', ''),
-	('a later version', '02550000'),
-	('a unit that there is not', '01650000'),
-	('a unit that there is not', '01560000'),
-	('19 decimal places', '01551300'),
-	('empty, yet it goes on', '0155000000'),
-	('empty, not the coarsest scale', '01550200'),
-	('more purchases than bytes', '0155000500000101'),
-	('more purchases than memory', '015500ffffffffffffffff7f00000101'),
-	('a long 0', '0155000100008000'),
-	('a number of 71 bits', '01550001000080808080808080808002'),
-	('an amount of 64 bits', '015500010000ffffffffffffffffff01'),
-	('not the coarsest scale', '0155010100000a'),
-	('not the coarsest unit', '015400020001180102'),
-	('amounts out of order', '015500020001000201'),
-	('a first time beyond the range', '01550001ffffffffffffffffff010001'),
-	('a later time beyond the range', '01500002000affffffffffffffffff010101'),
-	('the first time too late', '01000002feff94bbf6d6ffffff0101010000'),
-	('times cut short', '015500020001800101'),
-	('times shorter than they say', '01550002000201010101'),
-	('cut off', '01550202fc88010104f403d5'),
-	('goes on', '01550202fc88010104f403d50500'),
-	('good', '01550202fc88010104f403d505')
+	('a later version', '022d000000'),
+	('a unit that there is not', '012e000000'),
+	('a unit that there is not', '013d000000'),
+	('19 decimal places', '01ed040000'),
+	('a delta of 65 bits', '012d080200'),
+	('empty, yet it goes on', '012d00000000'),
+	('empty, not the coarsest scale', '01ad000000'),
+	('more purchases than bits', '012d00040900ff'),
+	('more purchases than memory', '012d0004ffffffffffffffff7f00000101'),
+	('purchases without bits', '012d00000500'),
+	('a long 0', '012d000401800001'),
+	('a number of 71 bits', '012d0004018080808080808080800201'),
+	('a number of 65 bits', '012d0004ffffffffffffffffff020001'),
+	('not the coarsest scale', '016d001001000a'),
+	('not the coarsest unit', '01252804020078'),
+	('times wider than needed', '012d100402000d'),
+	('amounts wider than needed', '012d080802000b'),
+	('amounts out of order', '012d0008020006'),
+	('a first time beyond the range', '012d000401ffffffffffffffffff0101'),
+	('a later time beyond the range', '012d00060200ffffffffffffffff03'),
+	('the last time too late', '0100080402feff94bbf6d6ffffff0107'),
+	('cut off', '01ad182802fc8801a4af'),
+	('goes on, in bits', '01ad182802fc8801a4afda'),
+	('goes on, in bytes', '01ad182802fc8801a4af5a00'),
+	('good', '01ad182802fc8801a4af5a')
 ) AS bytes (what, hex),
 	refusal(pg_catalog.format('SELECT pg_catalog.decode(%L, ''hex'')::retention.purchase_history', hex));
 

@@ -106,8 +106,8 @@ BEGIN
 		h := build(times, amounts);
 		histories := histories + 1;
 		purchases := purchases + size;
-		seen_units := seen_units || get_byte(h::bytea, 1);
-		seen_scales := seen_scales || get_byte(h::bytea, 2);
+		seen_units := seen_units || get_byte(h::bytea, 1) % 64;
+		seen_scales := seen_scales || (get_byte(h::bytea, 1) / 64 + get_byte(h::bytea, 2) % 8 * 4);
 
 		-- What goes in comes out, in order.
 		SELECT coalesce(array_agg(at ORDER BY at, amount), '{}'), coalesce(array_agg(amount ORDER BY at, amount), '{}')
@@ -320,7 +320,7 @@ FROM (SELECT check_bytes(bytes) AS taken FROM mutated) AS checked;
 SELECT setseed(0.44);
 SELECT count(*) > 0 AS many
 FROM (
-	SELECT check_bytes('\x01'::bytea || decode(string_agg(lpad(to_hex(floor(random() * CASE WHEN byte < 4 THEN 6 ELSE 256 END)::integer), 2, '0'), '' ORDER BY byte), 'hex'))
+	SELECT check_bytes('\x01'::bytea || decode(string_agg(lpad(to_hex(floor(random() * CASE WHEN byte = 4 THEN 6 ELSE 256 END)::integer), 2, '0'), '' ORDER BY byte), 'hex'))
 	FROM generate_series(1, 10000) AS n, generate_series(1, 2 + n % 14) AS byte
 	GROUP BY n
 ) AS checked;

@@ -1,6 +1,7 @@
 -- A year and some days of a shop with all care rules on, day by day, by the
 -- clock: CDNOW's orders of 1997, 27 years later, with made-up lives; and every
--- message compared with what plain SQL says of those lives.
+-- message compared with what plain SQL says of those lives.  A worker looks
+-- three times a day, once of them at night, and sends what it is given.
 CREATE SCHEMA real_care_year;
 SET search_path = real_care_year;
 SET TimeZone = 'Asia/Shanghai';
@@ -60,6 +61,30 @@ UPDATE retention.care_rules SET parameters = '{"amount": 150}' WHERE name = 'big
 UPDATE retention.care_rules SET parameters = '{"amounts": [200, 500, 1000]}' WHERE name = 'spend_milestone';
 SELECT count(*) AS rules, bool_and(enabled) AS all_on FROM retention.care_rules;
 
+-- Marketing goes to all who have not refused, once in 7 days; care by SMS twice
+-- in 5 days at most. One customer in five refuses either by SMS some day.
+UPDATE retention.shop SET marketing_consent = 'opt_out', suppress_unanswered = NULL, suppress_review_days = NULL;
+INSERT INTO retention.care_cap (shop_id, purpose, channel, period, messages) VALUES (1, 'care', 'sms', '5 days', 2);
+CREATE TABLE refusals AS
+	SELECT customer, timestamptz '2024-02-01 09:30+08' + make_interval(days => customer % 300) AS at
+	FROM (SELECT DISTINCT customer FROM lives WHERE customer % 5 = 0) AS c;
+CREATE PROCEDURE work(at timestamptz)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	PERFORM set_config('retention.clock', at::text, false);
+	PERFORM retention.record_consent(r.customer, 'sms', p.purpose, false, at => r.at)
+	FROM refusals r
+	CROSS JOIN (VALUES ('care'), ('marketing')) AS p (purpose)
+	WHERE r.at = work.at;
+	PERFORM retention.mark_messages(array_agg(c.token), at => work.at)
+	FROM unnest(CASE WHEN work.at::time = '09:30' THEN '{sms,call,post,visit,shop}' ELSE '{sms}' END::text[]) AS channel
+	CROSS JOIN LATERAL retention.claim_messages(channel, 5000, '1 hour', 'worker', work.at) AS c
+	HAVING count(*) > 0;
+	COMMIT;
+END
+$$;
+
 -- Each day: orders are placed at 10:00, paid at 10:10, shipped at 12:00, arrive
 -- at 14:00, are completed and reviewed at 16:00, closed or refunded at 17:00;
 -- run() comes at 20:00.
@@ -67,6 +92,7 @@ CREATE PROCEDURE live(d date)
 	LANGUAGE plpgsql
 AS $$
 BEGIN
+	CALL work((d || ' 09:30+08')::timestamptz);
 	PERFORM set_config('retention.clock', d || ' 10:00+08', false);
 	INSERT INTO orders (id, customer, total, referrer, placed_at)
 	SELECT id, customer, total, referrer, retention.now() FROM lives WHERE placed_on = d;
@@ -94,6 +120,8 @@ BEGIN
 	PERFORM set_config('retention.clock', d || ' 20:00+08', false);
 	CALL retention.run(retention.now());
 	COMMIT;
+	CALL work((d || ' 20:10+08')::timestamptz);
+	CALL work((d || ' 22:00+08')::timestamptz);
 END
 $$;
 CREATE PROCEDURE live_all()
@@ -269,6 +297,38 @@ WHERE m.state = 'queued'
 		OR m.rule = 'shipping_late' AND l.shipped_on <= '2025-01-20'
 		OR m.rule IN ('arrived', 'confirm_receipt') AND l.completed_on <= '2025-01-20');
 
+-- What went out: of every rule, nothing above a cap, nothing in quiet hours,
+-- nothing after a refusal, nothing out of date; and nothing is left lying.
+CREATE VIEW sent AS
+	SELECT m.*, customer_id::integer AS customer
+	FROM retention.care_message m
+	WHERE m.state = 'sent';
+SELECT count(DISTINCT rule) AS rules_sent, count(*) AS messages FROM sent;
+SELECT
+	(SELECT count(*) FROM (SELECT sent_at - lag(sent_at) OVER (PARTITION BY customer ORDER BY sent_at) AS gap FROM sent WHERE purpose = 'marketing') AS g
+		WHERE gap < interval '7 days') AS above_marketing_cap,
+	(SELECT count(*) FROM (SELECT sent_at - lag(sent_at, 2) OVER (PARTITION BY customer ORDER BY sent_at) AS gap FROM sent WHERE purpose = 'care' AND channel = 'sms') AS g
+		WHERE gap < interval '5 days') AS above_care_cap,
+	(SELECT count(*) FROM sent WHERE channel <> 'shop' AND (sent_at::time < '08:00' OR sent_at::time >= '21:00')) AS at_night,
+	(SELECT count(*) FROM sent s JOIN refusals r ON r.customer = s.customer AND s.channel = 'sms' AND s.purpose IN ('care', 'marketing') AND s.sent_at >= r.at) AS after_refusal,
+	(SELECT count(*) FROM sent WHERE sent_at < due_at OR sent_at >= expires_at) AS out_of_time,
+	(SELECT count(*) FROM retention.care_message WHERE state IN ('queued', 'claimed') AND expires_at <= '2025-01-20 20:00+08') AS left_lying,
+	(SELECT count(*) FROM retention.care_message WHERE state <> 'sent' AND state <> 'queued' AND reason IS NULL) AS without_reason;
+-- What no cap and no refusal holds back goes at the first look by day that finds
+-- it due; what does not go has its reason.
+SELECT count(*) AS transactional, count(*) FILTER (WHERE sent_at <> first_look) AS late
+FROM (
+	SELECT s.sent_at, (
+			SELECT min(d.day + l.look)
+			FROM generate_series(s.due_at::date, s.due_at::date + 1, interval '1 day') AS d (day)
+			CROSS JOIN (VALUES (time '09:30'), ('20:10')) AS l (look)
+			WHERE d.day + l.look >= s.due_at
+		) AS first_look
+	FROM sent s
+	WHERE s.purpose = 'transactional' AND s.channel = 'sms'
+) AS s;
+SELECT purpose, channel, reason, count(*) FROM retention.care_message WHERE state = 'skipped' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
 -- Doing it all again adds nothing, for any of the last days.
 CREATE TEMPORARY TABLE before AS SELECT * FROM retention.care_message;
 SELECT sum(retention.care_due('2025-01-20 20:00+08'::timestamptz - make_interval(hours => h))) AS added FROM generate_series(0, 72) AS h;
@@ -279,7 +339,7 @@ SELECT m.rule, count(*) AS messages, count(t.text) AS texts, max(t.missing) AS m
 FROM (
 	SELECT *, row_number() OVER (PARTITION BY rule ORDER BY customer_id, subject) AS n
 	FROM retention.care_message
-	WHERE state = 'queued'
+	WHERE state IN ('queued', 'sent')
 ) AS m
 CROSS JOIN LATERAL retention.render_message(m.shop_id, m.customer_id, m.rule, m.subject, m.source_id, m.order_id, m.due_at) AS t
 WHERE m.n <= 20

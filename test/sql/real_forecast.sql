@@ -1,9 +1,9 @@
 -- Forecasts on the CDNOW 1/10 sample, against the published values: BG/NBD of
 -- Fader, Hardie and Lee (2005), MBG/NBD of Batislam et al. (2007), Gamma-Gamma
 -- of Fader and Hardie (2013).
+\set ECHO none
+\i test/include/start.sql
 SET client_min_messages = warning;
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
 CREATE SCHEMA forecast_real;
 SET search_path = forecast_real, pg_catalog;
 CREATE TABLE cdnow (
@@ -143,4 +143,39 @@ FROM (
 ) AS part, in_order o
 GROUP BY o.purchases, o.amounts;
 
+-- ---------------------------------------------------------------------------
+-- forecast_check: an attached shop's forecast against what came
+-- ---------------------------------------------------------------------------
+
+SET retention.clock = '1998-07-01 00:00-04';
+SELECT retention.create_shop('CDNOW', 'America/New_York', 'USD');
+CREATE TABLE orders AS SELECT * FROM cdnow WHERE sample_id IS NOT NULL;
+ALTER TABLE orders ADD PRIMARY KEY (transaction_id);
+SELECT retention.attach_orders('orders', order_id => 'transaction_id', customer => 'customer_id', total => 'amount', paid_at => 'order_date', completed_at => 'order_date');
+CALL retention.backfill('forecast_real.orders');
+SELECT repeat_purchases, customers, predicted, actual, predicted_each, actual_each, off_by FROM retention.forecast_check('1997-09-30', '1998-06-30', 'bgnbd');
+-- The same as from the orders above, and the rows add up.
+SELECT round(c.predicted - s.predicted, 0) AS predicted, c.actual - s.actual AS actual, c.customers - s.customers AS customers
+FROM retention.forecast_check('1997-09-30', '1998-06-30', 'bgnbd') AS c, (
+	SELECT count(*) AS customers, round(sum(retention.expected_purchases(weeks, p.frequency, p.recency, p.age, 39))::numeric, 1) AS predicted,
+		(SELECT count(DISTINCT (customer_id, order_date)) FROM cdnow WHERE sample_id IS NOT NULL AND order_date > '1997-09-30') AS actual
+	FROM fit, plain p
+) AS s
+WHERE c.repeat_purchases = 'all';
+SELECT sum(customers) FILTER (WHERE repeat_purchases <> 'all') = sum(customers) FILTER (WHERE repeat_purchases = 'all') AS customers,
+	sum(actual) FILTER (WHERE repeat_purchases <> 'all') = sum(actual) FILTER (WHERE repeat_purchases = 'all') AS actual
+FROM retention.forecast_check('1997-09-30', '1998-06-30', 'bgnbd');
+SELECT m AS model, verdict FROM (VALUES ('bgnbd'), ('mbgnbd')) AS v (m), retention.forecast_check('1997-09-30', '1998-06-30', m) WHERE verdict IS NOT NULL;
+-- Too little was known by then.
+SELECT verdict FROM retention.forecast_check('1997-01-03', '1998-06-30') WHERE verdict IS NOT NULL;
+
+-- All of a shop at once: what run() keeps.
+CALL retention.run();
+SELECT model, customers, round(r::numeric, 3) AS r, round(alpha::numeric, 2) AS alpha, average_value, purchase_problem, value_problem FROM retention.forecasts;
+SELECT count(*) AS customers, count(p_alive) AS forecast, min(p_alive) >= 0 AND max(p_alive) <= 1 AS probable, round(avg(p_alive)::numeric, 3) AS p_alive,
+	round(sum(expected_purchases)::numeric) AS purchases, sum(clv) AS clv
+FROM retention.customers;
+
+\set ECHO none
 DROP SCHEMA forecast_real CASCADE;
+\i test/include/stop.sql

@@ -34,6 +34,26 @@ CREATE TABLE definition AS
 SELECT shop, count(*) FROM scored GROUP BY shop ORDER BY shop;
 (TABLE scored EXCEPT TABLE definition) UNION ALL (TABLE definition EXCEPT TABLE scored);
 
+-- Nor one cell of rfm_matrix(), from totals or from histories.
+CREATE VIEW cells AS
+	SELECT s.shop, s.recency, s.frequency, s.monetary, count(*) AS customers, sum(c.spent) AS spent
+	FROM scored AS s JOIN customers AS c USING (shop, customer_id)
+	GROUP BY s.shop, s.recency, s.frequency, s.monetary;
+CREATE VIEW of_totals AS
+	SELECT shop, (unnest(retention.rfm_matrix(last_purchase AT TIME ZONE 'UTC', purchases, spent))).* FROM customers GROUP BY shop;
+CREATE VIEW of_histories AS
+	SELECT shop, (unnest(retention.rfm_matrix(history, '2024-01-01 00:00+00'))).*
+	FROM (
+		SELECT 'cdnow' AS shop, retention.purchase_history(order_date AT TIME ZONE 'UTC', amount) AS history FROM cdnow GROUP BY customer_id
+		UNION ALL
+		SELECT 'online_retail', retention.purchase_history(invoice_date AT TIME ZONE 'UTC', amount)
+		FROM online_retail WHERE NOT is_cancellation AND customer_id IS NOT NULL GROUP BY customer_id
+	) AS h
+	GROUP BY shop;
+SELECT shop, count(*) FROM cells GROUP BY shop ORDER BY shop;
+(TABLE cells EXCEPT TABLE of_totals) UNION ALL (TABLE of_totals EXCEPT TABLE cells);
+(TABLE cells EXCEPT TABLE of_histories) UNION ALL (TABLE of_histories EXCEPT TABLE cells);
+
 -- What it says of them.
 SELECT shop, score,
 	count(*) FILTER (WHERE recency = score) AS recency,

@@ -90,6 +90,11 @@ SELECT r AS recency, retention.rfm_segment(r, 1, 1) AS "1", retention.rfm_segmen
 FROM generate_series(5, 1, -1) AS r;
 SELECT retention.rfm_segment(5, 3, 4) AS rounded_up, retention.rfm_segment(5, 1, 5) AS three, retention.rfm_segment(2, 4, 5) AS five;
 SELECT scheme, count(*) AS cells, count(DISTINCT segment) AS segments FROM retention.rfm_segment_default GROUP BY 1 ORDER BY 1;
+-- Both schemes have Chinese and English names, and a line of advice in both.
+SELECT scheme, segment_zh, segment_en, min(advice) AS advice, min(advice_zh) AS advice_zh
+FROM retention.rfm_segment_default GROUP BY 1, 2, 3 ORDER BY 1, 3;
+SELECT scheme, count(DISTINCT segment_en) AS names, count(DISTINCT advice) AS advice, count(DISTINCT advice_zh) AS advice_zh, bool_and(advice !~ E'[\n。]' AND advice_zh !~ E'\n') AS one_line
+FROM retention.rfm_segment_default GROUP BY 1 ORDER BY 1;
 
 -- The eight classes: a score above 3 is high.
 SELECT r, f, m, retention.rfm_segment(r, f, m, 'cn8') AS class

@@ -53,6 +53,17 @@ WHERE (r.event IN ('birthday', 'festival', 'season') OR r.name LIKE 'silence%' A
 SELECT name, 'zh' AS language
 FROM retention.festival_default
 WHERE greeting_zh || greeting_en ~* '优惠|折|券|促销|新品|购买|下单|积分|sale|discount|coupon|offer|buy|points';
+-- Each has a subject line, which sells nothing either and needs no value that the text does not.
+SELECT name, language FROM retention.care_template_default WHERE subject_line IS NULL;
+SELECT t.name, t.language
+FROM retention.care_template_default t
+LEFT JOIN retention.care_rule_default r ON r.name = t.name
+WHERE (r.event IN ('birthday', 'festival', 'season') OR r.name LIKE 'silence%' AND r.channel = 'sms')
+	AND t.subject_line ~* '优惠|折|券|促销|活动|新品|购买|下单|店里|积分|怎么了|不满|sale|discount|coupon|offer|% off|new arrival|buy|points|shop now|wrong';
+SELECT t.name, t.language, p AS placeholder
+FROM retention.care_template_default t
+CROSS JOIN LATERAL unnest(retention.template_placeholders(t.subject_line)) AS p
+WHERE p <> 'shop' AND p <> ALL (retention.template_placeholders(t.text));
 -- English stays in the GSM alphabet, so that an SMS of 160 characters is one.
 SELECT t.name, words
 FROM retention.care_template_default t
@@ -109,7 +120,26 @@ SELECT * FROM retention.render_message(1, '42', 'birthday', 'birthday:2024', NUL
 DELETE FROM retention.care_templates WHERE name IN ('birthday', 'vip_birthday') AND NOT shipped;
 SELECT * FROM retention.render_message(1, '42', 'birthday', 'birthday:2024', NULL, NULL, retention.now());
 
+-- Of an e-mail the subject line too, in one line, whatever a value is made of;
+-- it changes with the text only where it is told to, and lacking a value it
+-- keeps back e-mails alone.
+UPDATE retention.care_rules SET template = NULL WHERE name = 'birthday';
+UPDATE retention.care_templates SET text = 'Happy birthday!' WHERE name = 'birthday' AND language = 'en';
+SELECT subject_line FROM retention.care_templates WHERE name = 'birthday' AND language = 'en';
+UPDATE retention.care_templates SET subject_line = '{{nickname|Dear}}, {{customer.skin}} in {{shop}}' WHERE name = 'birthday' AND language = 'en';
+UPDATE retention.customer SET attributes = jsonb_build_object('skin', E'a\r\nBcc: all@example.com') WHERE customer_id = '42';
+SELECT text, missing, subject_line FROM retention.preview_template('birthday', '42');
+SELECT text, missing, subject_line FROM retention.preview_template('birthday', '43');
+UPDATE retention.care_rules SET channel = 'email' WHERE name = 'birthday';
+SELECT text, missing, subject_line FROM retention.preview_template('birthday', '43');
+UPDATE retention.care_templates SET subject_line = NULL WHERE name = 'birthday' AND language = 'en';
+SELECT text, missing, subject_line FROM retention.preview_template('birthday', '43');
+DELETE FROM retention.care_templates WHERE name = 'birthday' AND NOT shipped;
+
 -- What cannot be.
+INSERT INTO retention.care_templates (name, text, subject_line) VALUES ('x', 'Hi', E'one\ntwo');
+INSERT INTO retention.care_templates (name, text, subject_line) VALUES ('x', 'Hi', '{{nikname}}');
+INSERT INTO retention.care_templates (name, text, subject_line) VALUES ('x', 'Hi', ' ');
 INSERT INTO retention.care_templates (name, text) VALUES ('x', 'Hi {{nikname}}');
 INSERT INTO retention.care_templates (name, text) VALUES ('x', 'Hi {{nickname');
 INSERT INTO retention.care_templates (name, text) VALUES ('x', ' ');

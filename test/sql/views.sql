@@ -74,6 +74,10 @@ FROM (
 	EXCEPT
 	SELECT shop_id, segment, customers FROM retention.rfm_segments WHERE scheme = 'global'
 ) AS differences;
+-- Advice goes with the name: where you rename a cell you advise.
+INSERT INTO retention.rfm_segment_override VALUES ('ours', 5, 5, 5, 'Friends', '朋友', 'Friends', 'Give a party.', '请客吃饭。'), ('global', 5, 5, 5, 'Loyal Customers', NULL, NULL, NULL, NULL);
+SELECT scheme, segment, segment_zh, segment_en, advice, advice_zh FROM retention.rfm_segments
+WHERE shop = 'Tea House' AND segment IN ('Friends', 'Welcome', 'Newcomers', 'Loyal Customers', 'Lost', '重要价值客户') ORDER BY scheme, segment COLLATE "C";
 DELETE FROM retention.rfm_segment_override;
 
 -- Purchases lie in the months of the shop's own calendar; a month without any

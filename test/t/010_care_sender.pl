@@ -9,8 +9,12 @@ use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RetentionNode;
 use Test::More;
 
 my $sender = "$PostgreSQL::Test::Utils::tmp_check/sender";
@@ -22,18 +26,14 @@ plan skip_all => 'no libcurl to build the worker with'
 is(system('cc', '-Wall', '-Wextra', '-Werror', "-I$includedir", 'examples/sender.c', '-o', $sender,
 		"-L$libdir", '-lpq', '-lcurl'), 0, 'the worker compiles without a warning');
 
-my $node = PostgreSQL::Test::Cluster->new('shop');
-$node->init;
-$node->append_conf('postgresql.conf', $ENV{RETENTION_SETTINGS}) if $ENV{RETENTION_SETTINGS};
-$node->append_conf('postgresql.conf', "extension_destdir = '$ENV{RETENTION_STAGE}'")
-  if $ENV{RETENTION_STAGE} && !$ENV{RETENTION_SETTINGS};
-$node->start;
+my $node = retention_node('shop');
 
 my $messages = 300;
 $node->safe_psql('postgres', qq(
 	CREATE EXTENSION retention;
 	INSERT INTO retention.shop (shop_id, name, quiet_from, care_max_attempts) VALUES (1, 'Tea House', NULL, 100);
-	INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'greeting', 'zh', '你好，"{{customer.name|亲}}"');
+	INSERT INTO retention.care_template (shop_id, name, language, text, subject_line)
+	VALUES (1, 'greeting', 'zh', '你好，"{{customer.name|亲}}"', '{{customer.name|亲}}的信');
 	INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, template)
 	VALUES (1, 'hello', 'birthday', 'sms', 'transactional', 'greeting'), (1, 'mail', 'birthday', 'email', 'transactional', 'greeting');
 	INSERT INTO retention.customer (shop_id, customer_id, phone) SELECT 1, 'c' || n, '1380000' || n FROM generate_series(1, $messages) AS n;
@@ -225,7 +225,7 @@ is(system($sender, '-d', $connstr, '-c', 'email', '-x', "sh '$mail.sh' '$mail'",
 is($node->safe_psql('postgres', 'SELECT customer_id, state, provider_id, reason, last_error FROM retention.care_message ORDER BY customer_id'),
 	"c1|sent|mail-1||\nc2|failed||refused for good|the command ended with status 65\nc3|queued||failed, will be tried again|the command ended with status 1",
 	'its exit status says what became of the message');
-like(slurp_file($mail), qr/"recipient":"c1\@example.com","text":"【Tea House】你好，\\"亲\\""/, 'and it reads the message as JSON');
+like(slurp_file($mail), qr/"recipient":"c1\@example.com","subject_line":"亲的信","text":"【Tea House】你好，\\"亲\\""/, 'and it reads the message as JSON');
 isnt(system($sender, '-c', 'email'), 0, 'a worker must be told where to');
 
 kill 'TERM', $provider;

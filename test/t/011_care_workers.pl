@@ -6,16 +6,15 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RetentionNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('shop');
-$node->init;
-$node->append_conf('postgresql.conf', $ENV{RETENTION_SETTINGS}) if $ENV{RETENTION_SETTINGS};
-$node->append_conf('postgresql.conf', "extension_destdir = '$ENV{RETENTION_STAGE}'")
-  if $ENV{RETENTION_STAGE} && !$ENV{RETENTION_SETTINGS};
-$node->start;
+my $node = retention_node('shop');
 
 $node->safe_psql('postgres', q(
 	CREATE EXTENSION retention;
@@ -24,6 +23,7 @@ $node->safe_psql('postgres', q(
 	SELECT retention.attach_orders('orders', order_id => 'id', customer => 'customer', total => 'total',
 		placed_at => 'placed_at', paid_at => 'paid_at', completed_at => 'completed_at');
 	UPDATE retention.shop SET quiet_from = NULL, marketing_consent = 'opt_out', suppress_unanswered = NULL;
+	UPDATE retention.source SET attached_at = now() - interval '1 day';
 	SELECT retention.enable_rule('unpaid_reminder');
 	INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'greeting', 'zh', '你好');
 	INSERT INTO retention.care_rule (shop_id, name, event, channel, purpose, priority, template)
@@ -33,11 +33,18 @@ $node->safe_psql('postgres', q(
 	INSERT INTO retention.care_message (shop_id, customer_id, rule, subject, channel, purpose, priority, due_at, expires_at, queued_at, changed_at)
 	SELECT 1, 'c' || n, r.name, s, r.channel, r.purpose, r.priority, now() - n * interval '1 second', now() + interval '30 days', now(), now()
 	FROM generate_series(1, 400) AS n, generate_series(1, 3) AS s, retention.care_rule r WHERE r.purpose = 'marketing';
+	-- Customers with many unpaid orders, which they pay at once.
+	INSERT INTO orders SELECT 1000 + n, 'd' || n % 10, 10, now() - interval '31 minutes' FROM generate_series(1, 400) AS n;
+	CREATE INDEX ON orders (customer);
 	-- What went out, as workers saw it.
 	CREATE TABLE handed (customer text, rule text, subject text, purpose text, at timestamptz DEFAULT clock_timestamp());
 	CREATE SEQUENCE paid;
 	CREATE SEQUENCE refused;
+	CREATE SEQUENCE paid_at_once MINVALUE 0;
 ));
+
+is($node->safe_psql('postgres', q(SELECT count(*) FROM retention.care_message WHERE rule = 'unpaid_reminder' AND state = 'queued')), '800',
+	'unpaid orders wait for their reminders');
 
 my $dir = $PostgreSQL::Test::Utils::tmp_check;
 
@@ -53,12 +60,36 @@ WITH claimed AS (
 )
 INSERT INTO handed (customer, rule, subject, purpose) SELECT customer_id, rule, subject, purpose FROM told WHERE outcome = 'sent';
 ));
+# Another marks its batch in one call, whatever became of each.
+append_to_file("$dir/batch.sql", q(
+\set channel random(0, 2)
+\set fate random(1, 10)
+WITH claimed AS (
+	SELECT c.* FROM retention.claim_messages(CASE WHEN :channel = 0 THEN 'email' ELSE 'sms' END, 20, '1 hour', 'b:client_id') AS c
+), told AS (
+	SELECT m.*
+	FROM (
+		SELECT coalesce(array_agg(token ORDER BY random()), '{}') AS tokens, coalesce(array_agg(CASE WHEN random() * 10 < :fate - 5 THEN 'x' END), '{}') AS errors
+		FROM claimed
+	) AS c
+	CROSS JOIN LATERAL retention.mark_messages(c.tokens, errors => c.errors) AS m
+)
+INSERT INTO handed (customer, rule, subject, purpose)
+SELECT c.customer_id, c.rule, c.subject, c.purpose FROM claimed AS c JOIN told AS t USING (token) WHERE t.outcome = 'sent';
+));
+# And repeats what it said before, in another order.
+append_to_file("$dir/again.sql", q(
+SELECT count(*)
+FROM retention.mark_messages(coalesce((
+	SELECT array_agg(token ORDER BY random()) FROM (SELECT token FROM retention.care_message WHERE state = 'sent' ORDER BY changed_at LIMIT 100) AS sent), '{}'));
+));
+append_to_file("$dir/pay_all.sql", "UPDATE orders SET paid_at = CASE WHEN paid_at IS NULL THEN now() END WHERE customer = 'd' || (SELECT nextval('paid_at_once') % 10);\n");
 append_to_file("$dir/pay.sql", "UPDATE orders SET paid_at = now() WHERE id = (SELECT nextval('paid'));\n");
 append_to_file("$dir/refuse.sql", "SELECT retention.record_consent('c' || 2 * nextval('refused'), 'sms', 'marketing', false);\n");
 
 $node->command_checks_all(
 	[ 'pgbench', '-n', '-c', '8', '-j', '2', '-t', '60',
-		'-f', "$dir/worker.sql\@8", '-f', "$dir/pay.sql\@1", '-f', "$dir/refuse.sql\@1", 'postgres' ],
+		'-f', "$dir/worker.sql\@4", '-f', "$dir/batch.sql\@4", '-f', "$dir/again.sql\@2", '-f', "$dir/pay_all.sql\@1", '-f', "$dir/pay.sql\@1", '-f', "$dir/refuse.sql\@1", 'postgres' ],
 	0, [qr/processed: 480\/480/], [qr/^((?!ERROR|aborted).)*$/s],
 	'eight workers, customers who pay and who refuse: nobody fails');
 
