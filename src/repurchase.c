@@ -42,13 +42,12 @@ PG_FUNCTION_INFO_V1(repurchase_final);
 
 /*
  * repurchase_add(state, customer): transition function; NULL is no customer.
- * Any role may make an aggregate of it that starts with a state of its own.
  */
 Datum
 repurchase_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggcontext;
-	KeyType    *key = (KeyType *) fcinfo->flinfo->fn_extra;
+	const KeyType *key;
 	KeySet	   *state;
 
 	if (PG_ARGISNULL(1))
@@ -58,17 +57,7 @@ repurchase_add(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	if (key == NULL)
-	{
-		Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
-
-		if (!OidIsValid(type))
-			elog(ERROR, "could not determine the type of the customer");
-		key = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(KeyType));
-		key_type_init(key, type, PG_GET_COLLATION());
-		fcinfo->flinfo->fn_extra = key;
-	}
-
+	key = key_type_of_argument(fcinfo, 1);
 	if (!PG_ARGISNULL(0) && VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		state = key_set_expanded(PG_GETARG_DATUM(0));
 	else

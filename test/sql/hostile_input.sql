@@ -56,6 +56,23 @@ FROM (
 	SELECT retention.repurchase_collect(int4range(c, c + 1)) FROM h
 ) AS states (s);
 
+INSERT INTO sample
+WITH h AS (
+	SELECT c, retention.purchase_history('2024-01-01 08:00+00'::timestamptz + i * c * interval '1 day', i * 1.5 + c) AS history
+	FROM generate_series(1, 5) AS c
+	CROSS JOIN LATERAL generate_series(0, c) AS i
+	GROUP BY c
+)
+SELECT 'rfm_totals', retention.rfm_totals_send(retention.rfm_collect(history, '2024-02-01'))
+FROM h
+UNION ALL
+SELECT 'rfm_orders', retention.rfm_orders_send(s)
+FROM (
+	SELECT retention.rfm_collect(c, '2024-01-01'::timestamptz + c * interval '1 hour', c * 1.25) FROM h
+	UNION ALL
+	SELECT retention.rfm_collect('customer ' || c, '2024-01-01'::timestamptz + c * interval '1 hour', c * 1.25) FROM h
+) AS orders (s);
+
 -- Everything that can be asked of a value alone: functions, aggregates, comparisons.
 CREATE TEMP TABLE question AS
 SELECT t.typname::text AS kind, format('SELECT %s FROM (VALUES ($1, 1), ($1, 2)) AS v (x, n)', string_agg(
@@ -116,6 +133,12 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 \set ECHO all
+
+-- Each type of ours that has an input function of its own is tried.
+SELECT t.typname
+FROM pg_type t
+WHERE t.typnamespace = 'retention'::regnamespace AND t.typtype = 'b' AND t.typelem = 0
+	AND t.typname NOT IN (SELECT kind FROM sample);
 
 -- Samples, and questions for each type: none of them fails on what is whole.
 SELECT kind, count(*) AS samples, count(DISTINCT bytes) AS different FROM sample GROUP BY kind ORDER BY 1;
@@ -188,6 +211,11 @@ SELECT pg_temp.add_to_words('customer 1'::text);
 SELECT pg_temp.add_to_words(1::bigint);
 SELECT retention.repurchase_rate(pg_temp.add_to_words(1));
 SELECT retention.repurchase_rate(pg_temp.add_to_words(n)) FROM generate_series(1, 20000) AS n;
+SELECT retention.rfm_collect('customer ' || c, '2024-01-01'::timestamptz, c) AS orders FROM generate_series(1, 5) AS c \gset
+SELECT format('CREATE AGGREGATE pg_temp.add_to_orders(anyelement, timestamptz, numeric) (SFUNC = retention.rfm_orders_add, STYPE = retention.rfm_orders, INITCOND = %L)', :'orders') AS make \gset
+:make;
+SELECT pg_temp.add_to_orders(42, '2024-01-01', 1);
+SELECT pg_temp.add_to_orders('customer 1'::text, '2024-01-01', 1) IS NOT NULL AS added;
 SELECT pg_temp.add_to_cohorts('{2024-01-01=1, 2024-01-05=2}', '7 days');
 SELECT retention.merge(s) FROM (VALUES (:'words'::retention.repurchase_state), (:'texts')) AS v (s);
 CREATE AGGREGATE pg_temp.bare(retention.purchase_history) (SFUNC = retention.x_order_transition, STYPE = retention.history_counts);

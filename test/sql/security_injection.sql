@@ -130,7 +130,7 @@ CREATE TABLE users (id text PRIMARY KEY, name text, phone text);
 SELECT retention.attach_customers('users', customer => 'id', name => 'name', phone => 'phone');
 INSERT INTO users SELECT value, value, '13800000000' FROM pg_temp.nasty() WHERE value <> ' ';
 INSERT INTO retention.care_template (shop_id, name, language, text) VALUES (1, 'unpaid_reminder', 'zh', 'Hi {{name|friend}}, %s \1 $1');
-SELECT n.value, t.* FROM pg_temp.nasty() n CROSS JOIN LATERAL retention.preview_template('unpaid_reminder', n.value) t
+SELECT n.value, t.text, t.segments FROM pg_temp.nasty() n CROSS JOIN LATERAL retention.preview_template('unpaid_reminder', n.value) t
 WHERE n.value ~ '\{\{|%|\\|\$' ORDER BY n.no;
 UPDATE retention.care_template SET text = '{{name; DROP TABLE retention.purchase}}';
 UPDATE retention.care_template SET text = '{{' || repeat('x', 200) || '}}';

@@ -113,7 +113,7 @@ WHERE grantee = 'retention_operator' AND privilege_type NOT IN ('SELECT', 'INSER
 SELECT relation, privilege_type
 FROM relation_grant
 WHERE grantee = 'retention_operator' AND relkind <> 'v'
-	AND relation::text ~ '^retention\.(customer|purchase|points|care_message|care_call|feedback|tag|referral|tier_change|audience|campaign_|forecast)'
+	AND relation::text ~ '^retention\.(customer|purchase|points|care_message|care_call|feedback$|tag|referral|tier_change|audience|campaign_|forecast)'
 	AND privilege_type <> 'SELECT';
 
 -- Neither role may read a phone number, a mail address or the text of a message.
@@ -182,7 +182,7 @@ CROSS JOIN LATERAL unnest(r.proargtypes) AS a (type)
 WHERE r.lanname = 'c' AND r.prokind = 'f' AND a.type IN ('anynonarray'::regtype, 'anyelement'::regtype, '"any"'::regtype, 'record'::regtype)
 	AND r.proname NOT IN (
 		'customer_key', 'points_balance', 'redeem', 'hold', 'capture', 'release', 'cancel_redemption',
-		'adjust', 'grant', 'transfer', 'repurchase_add', 'rfm_score')
+		'adjust', 'grant', 'transfer', 'repurchase_add', 'rfm_orders_add', 'rfm_score')
 ORDER BY 1;
 
 -- What is immutable reads no table: it needs no owner's rights, and any worker may run it.
@@ -198,10 +198,10 @@ FROM routine
 WHERE provolatile = 'i' AND prokind = 'f'
 	AND (pg_get_function_arguments(oid) ~ 'now\(\)' OR prosrc ~* '\mnow\(\)|current_timestamp|clock_timestamp|current_date');
 
--- A statement that changes rows is in no function marked stable.
+-- A statement that changes rows is in no function marked stable; health() only names some.
 SELECT routine
 FROM routine
-WHERE provolatile <> 'v' AND lanname = 'plpgsql'
+WHERE provolatile <> 'v' AND lanname = 'plpgsql' AND proname <> 'health'
 	AND prosrc ~* '\m(INSERT\s+INTO|DELETE\s+FROM|UPDATE\s+retention\.|TRUNCATE|FOR\s+(NO\s+KEY\s+)?UPDATE|NOTIFY)\M';
 
 -- Types' and operators' functions never see a NULL, and are not volatile.
