@@ -123,6 +123,21 @@ all_tests() {
 	done
 }
 
+# From the end of start.sql to the next CREATE EXTENSION, which would take an hour, caches are discarded.
+discard_after_start() {
+	as_server tee "$FOLDER/discard.sql" >/dev/null <<-'SQL'
+		CREATE OR REPLACE FUNCTION public.keep_caches() RETURNS event_trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			PERFORM set_config('debug_discard_caches', '0', false);
+		END
+		$$;
+		DROP EVENT TRIGGER IF EXISTS keep_caches;
+		CREATE EVENT TRIGGER keep_caches ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION', 'DROP EXTENSION') EXECUTE FUNCTION public.keep_caches();
+		SET debug_discard_caches = 1;
+	SQL
+	as_server sed -i "/^RESET client_min_messages;/r $FOLDER/discard.sql" "$FOLDER/src/test/include/start.sql"
+}
+
 # nothing_in_log PATTERN: what a sanitizer or an assertion said fails the run
 nothing_in_log() {
 	! grep -rhE -A 30 "$1" "$FOLDER"/server.log "$FOLDER"/report.* 2>/dev/null | head -n 120
@@ -208,7 +223,7 @@ case $MODE in
 		start_cluster "max_prepared_transactions = 5"
 		run_regress "${TESTS[@]}" || STATUS=1
 		echo "# with debug_discard_caches = 1"
-		"$BINDIR/psql" -X -q -d postgres -c 'ALTER SYSTEM SET debug_discard_caches = 1' -c 'SELECT pg_reload_conf()' >/dev/null
+		discard_after_start
 		# shellcheck disable=SC2086
 		run_regress $DISCARD_TESTS || STATUS=1
 		nothing_in_log 'TRAP: |was terminated by signal|PANIC' || STATUS=1
