@@ -96,6 +96,8 @@ build_server() {
 		) >"$SERVER_CACHE/build.log" 2>&1 || { tail -n 20 "$SERVER_CACHE/build.log" >&2; die "PostgreSQL was not built"; }
 		chmod -R a+rX "$SERVER_CACHE"
 	fi
+	# the extension is installed there by the server's user
+	[ -z "$SERVER_USER" ] || chown -R "$SERVER_USER" "$SERVER_CACHE/server"
 	BINDIR=$SERVER_CACHE/server/bin
 	as_server test -x "$BINDIR/postgres" || die "the server's user may not look into $SERVER_CACHE: set SERVER_CACHE"
 }
@@ -121,6 +123,16 @@ all_tests() {
 		name=$(basename "$name" .sql)
 		[[ $name == real_* && -z ${RETENTION_DATA:-} ]] || echo "$name"
 	done
+}
+
+wait_for_server() {
+	local i
+
+	for i in $(seq 120); do
+		! "$BINDIR/pg_isready" -q || return 0
+		sleep 1
+	done
+	die "the server did not start"
 }
 
 # From the end of start.sql to the next CREATE EXTENSION, which would take an hour, caches are discarded.
@@ -173,19 +185,22 @@ with_asan() {
 		install_stage "$FOLDER/src" with_llvm=no >>"$FOLDER/build.log" 2>&1 || { cat "$FOLDER/build.log"; die "not built"; }
 
 	# The server is not built with it: the library comes first, and leaks are
-	# what PostgreSQL's contexts are for.
-	export LD_PRELOAD=$asan
-	export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:verify_asan_link_order=0:log_path=$FOLDER/report.asan
-	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$FOLDER/report.ubsan
+	# what PostgreSQL's contexts are for.  Only the server: initdb hangs with it.
 	start_cluster "max_prepared_transactions = 5"
-	unset LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS
+	as_server "$BINDIR/pg_ctl" -D "$FOLDER/data" -s -w stop </dev/null
+	as_server env LD_PRELOAD="$asan" \
+		ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:verify_asan_link_order=0:log_path=$FOLDER/report.asan" \
+		UBSAN_OPTIONS="print_stacktrace=1:log_path=$FOLDER/report.ubsan" \
+		"$BINDIR/postgres" -D "$FOLDER/data" >>"$FOLDER/server.log" 2>&1 </dev/null &
+	wait_for_server
 
 	"$BINDIR/psql" -X -q -d postgres -c "CREATE FUNCTION over_read(integer) RETURNS integer LANGUAGE c AS '$FOLDER/over_read/over_read.so'" \
 		-c 'SELECT over_read(0)' >/dev/null 2>&1
 	grep -rqs 'stack-buffer-overflow' "$FOLDER"/report.* || die "the deliberate over-read was not found"
 	echo "ok  a deliberate over-read is found"
 	rm -f "$FOLDER"/report.*
-	sleep 3
+	sleep 1
+	wait_for_server
 
 	run_regress "${TESTS[@]}"
 	STATUS=$?
@@ -244,10 +259,7 @@ case $MODE in
 			--suppressions="$SUPPRESSIONS" --log-file="$FOLDER/report.valgrind.%p" --error-markers=VALGRINDERROR-BEGIN,VALGRINDERROR-END \
 			"$BINDIR/postgres" -D "$FOLDER/data" >"$FOLDER/server.log" 2>&1 </dev/null &
 		export PGHOST=$FOLDER PGPORT=5432 PGUSER=postgres
-		for _ in $(seq 120); do
-			"$BINDIR/pg_isready" -q && break
-			sleep 1
-		done
+		wait_for_server
 		run_regress "${TESTS[@]}" || STATUS=1
 		nothing_in_log 'VALGRINDERROR-BEGIN' || STATUS=1
 		;;
