@@ -2,14 +2,15 @@
 # Runs the tests of pg_regress where mistakes with memory are found:
 #
 #   bash test/sanitizers.sh asan [TEST...]       our library built with AddressSanitizer and
-#                                                UndefinedBehaviorSanitizer, in the installed server
-#   bash test/sanitizers.sh assert [TEST...]     a server built with assertions; the tests of
-#                                                DISCARD_TESTS again with debug_discard_caches = 1
-#   bash test/sanitizers.sh valgrind [TEST...]   that server under valgrind, with PostgreSQL's suppressions
+#                                                UndefinedBehaviorSanitizer; fails unless a
+#                                                deliberate over-read is found
+#   bash test/sanitizers.sh assert [TEST...]     without them; the tests of DISCARD_TESTS again
+#                                                with debug_discard_caches = 1
+#   bash test/sanitizers.sh valgrind [TEST...]   under valgrind, with PostgreSQL's suppressions
 #
-# The first fails unless a deliberate over-read is found.  The others build
-# PostgreSQL from Debian's source package, once, in SERVER_CACHE (default
-# ~/.cache/retention-server): about ten minutes and 1 GB.
+# The server has assertions and is built from Debian's source package, once, in
+# SERVER_CACHE (default ~/.cache/retention-server): about ten minutes and 1 GB.
+# (Debian's own server hangs at its start when libasan is loaded before it.)
 #
 # SERVER_SOURCE  an unpacked source tree of PostgreSQL to build instead
 # RETENTION_DATA as for test/run.sh; without it the tests named real_* are left out
@@ -152,7 +153,9 @@ discard_after_start() {
 
 # nothing_in_log PATTERN: what a sanitizer or an assertion said fails the run
 nothing_in_log() {
-	! grep -rhE -A 30 "$1" "$FOLDER"/server.log "$FOLDER"/report.* 2>/dev/null | head -n 120
+	grep -hE -A 30 "$1" "$FOLDER"/server.log "$FOLDER"/report.* 2>/dev/null >"$FOLDER/found"
+	head -n 120 "$FOLDER/found"
+	[ ! -s "$FOLDER/found" ]
 }
 
 with_asan() {
@@ -172,20 +175,20 @@ with_asan() {
 		Datum
 		over_read(PG_FUNCTION_ARGS)
 		{
-			volatile char stack[8] = {0};
+			char		stack[8] = {0};
+			char	   *volatile start = stack;
 
-			PG_RETURN_INT32(stack[8 + PG_GETARG_INT32(0)]);
+			PG_RETURN_INT32(start[8 + PG_GETARG_INT32(0)]);
 		}
 	SOURCE
 	# shellcheck disable=SC2086
 	as_server gcc $flags -fPIC -shared -I"$("$BINDIR/pg_config" --includedir-server)" \
 		-o "$FOLDER/over_read/over_read.so" "$FOLDER/over_read/over_read.c" || die "cannot build with $flags"
 
-	pg_make -s -C "$FOLDER/src" with_llvm=no COPT="$flags" SHLIB_LINK="-llbfgs $flags" >"$FOLDER/build.log" 2>&1 &&
-		install_stage "$FOLDER/src" with_llvm=no >>"$FOLDER/build.log" 2>&1 || { cat "$FOLDER/build.log"; die "not built"; }
+	build_and_install COPT="$flags" SHLIB_LINK="-llbfgs $flags"
 
 	# The server is not built with it: the library comes first, and leaks are
-	# what PostgreSQL's contexts are for.  Only the server: initdb hangs with it.
+	# what PostgreSQL's contexts are for.
 	start_cluster "max_prepared_transactions = 5"
 	as_server "$BINDIR/pg_ctl" -D "$FOLDER/data" -s -w stop </dev/null
 	as_server env LD_PRELOAD="$asan" \
@@ -196,9 +199,10 @@ with_asan() {
 
 	"$BINDIR/psql" -X -q -d postgres -c "CREATE FUNCTION over_read(integer) RETURNS integer LANGUAGE c AS '$FOLDER/over_read/over_read.so'" \
 		-c 'SELECT over_read(0)' >/dev/null 2>&1
-	grep -rqs 'stack-buffer-overflow' "$FOLDER"/report.* || die "the deliberate over-read was not found"
+	grep -qs 'stack-buffer-overflow' "$FOLDER"/report.* "$FOLDER/server.log" || die "the deliberate over-read was not found"
 	echo "ok  a deliberate over-read is found"
 	rm -f "$FOLDER"/report.*
+	as_server truncate -s 0 "$FOLDER/server.log"
 	sleep 1
 	wait_for_server
 
@@ -207,12 +211,12 @@ with_asan() {
 	nothing_in_log 'ERROR: AddressSanitizer|runtime error:' || STATUS=1
 }
 
-with_assertions() {
-	build_server
+build_and_install() {
 	# installed where it looks by itself
 	stage_settings() { :; }
-	pg_make -s -C "$FOLDER/src" with_llvm=no COPT="-O1 -g -Werror" >"$FOLDER/build.log" 2>&1 &&
-		pg_make -s -C "$FOLDER/src" with_llvm=no install >>"$FOLDER/build.log" 2>&1 || { cat "$FOLDER/build.log"; die "not built"; }
+	pg_make -s -C "$FOLDER/src" with_llvm=no "$@" >"$FOLDER/build.log" 2>&1 &&
+		pg_make -s -C "$FOLDER/src" with_llvm=no "$@" install >>"$FOLDER/build.log" 2>&1 ||
+		{ cat "$FOLDER/build.log"; die "not built"; }
 }
 
 # ---------------------------------------------------------------------------
@@ -228,13 +232,14 @@ copy_source "$FOLDER/src"
 RETENTION_DATA=${RETENTION_DATA:-}
 [ ${#TESTS[@]} -gt 0 ] || mapfile -t TESTS < <(all_tests)
 STATUS=0
+build_server
 
 case $MODE in
 	asan)
 		with_asan
 		;;
 	assert)
-		with_assertions
+		build_and_install COPT="-O1 -g -Werror"
 		start_cluster "max_prepared_transactions = 5"
 		run_regress "${TESTS[@]}" || STATUS=1
 		echo "# with debug_discard_caches = 1"
@@ -244,7 +249,7 @@ case $MODE in
 		nothing_in_log 'TRAP: |was terminated by signal|PANIC' || STATUS=1
 		;;
 	valgrind)
-		with_assertions
+		build_and_install COPT="-O1 -g -Werror"
 		have valgrind || die "no valgrind"
 		as_server "$BINDIR/initdb" -D "$FOLDER/data" -U postgres --auth=trust --no-locale --encoding=UTF8 --no-sync >/dev/null
 		as_server tee -a "$FOLDER/data/postgresql.conf" >/dev/null <<-SETTINGS
