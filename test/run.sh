@@ -5,6 +5,8 @@
 #
 #   bash test/run.sh [NAME...]
 #
+# Only by its full name runs: medusa, whose npm packages are many.
+#
 # RETENTION_DATA  folder of the real data sets (default: ../shared/data beside
 #                 the repository); without them the tests named real_* are skipped
 # PG_CONFIG       the PostgreSQL to test with
@@ -52,6 +54,17 @@ wanted_of() {
 
 	for name in "$@"; do
 		! wanted "$name" || echo "$name"
+	done
+}
+
+# named NAME...: those asked for by their full names, and never else
+named() {
+	local name asked
+
+	for name in "$@"; do
+		for asked in "${NAMES[@]}"; do
+			[ "$asked" != "$name" ] || echo "$name"
+		done
 	done
 }
 
@@ -227,7 +240,7 @@ CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
 DOCS=($(wanted_of docs_reference docs_how_to))
 DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
-SHOPS=($(wanted_of node_postgres vendure))
+SHOPS=($(wanted_of node_postgres vendure) $(named medusa))
 if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]} + ${#DOCS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
