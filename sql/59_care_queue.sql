@@ -185,6 +185,7 @@ BEGIN
 			WHEN 'frequency cap' THEN 'expired under a frequency cap'
 			WHEN 'failed, will be tried again' THEN 'expired after a failure'
 			WHEN 'broken condition' THEN 'expired with a broken condition'
+			WHEN 'the campaign is paused' THEN 'expired while the campaign was paused'
 			ELSE 'expired'
 		END,
 		held_until = NULL,
@@ -444,6 +445,7 @@ CREATE VIEW retention.care_skipped AS
 				pg_catalog.format('It cannot be sent: %s. requeue_dead() tries again.', coalesce(m.last_error, 'no reason given'))
 			ELSE pg_catalog.upper(pg_catalog.left(m.reason, 1)) || pg_catalog.substr(m.reason, 2) || '.'
 		END AS explanation,
+		retention.care_explanation_zh(m, s) AS explanation_zh,
 		m.due_at,
 		m.changed_at AS since,
 		CASE WHEN m.state = 'queued' THEN m.held_until END AS until
@@ -462,6 +464,7 @@ COMMENT ON COLUMN retention.care_skipped.purpose IS 'transactional, care or mark
 COMMENT ON COLUMN retention.care_skipped.outcome IS 'put off (it still goes), skipped, cancelled, or given up after failures';
 COMMENT ON COLUMN retention.care_skipped.reason IS 'The reason in short, the same words for the same reason';
 COMMENT ON COLUMN retention.care_skipped.explanation IS 'The reason in full';
+COMMENT ON COLUMN retention.care_skipped.explanation_zh IS 'The reason in full, in Chinese (原因)';
 COMMENT ON COLUMN retention.care_skipped.due_at IS 'When it fell due';
 COMMENT ON COLUMN retention.care_skipped.since IS 'When that was decided';
 COMMENT ON COLUMN retention.care_skipped.until IS 'When it is looked at again, if it was put off';

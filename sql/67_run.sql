@@ -17,6 +17,19 @@ CREATE FUNCTION retention.accrue_due(at timestamptz)
 
 COMMENT ON FUNCTION retention.accrue_due(timestamptz) IS 'Posts the points that have fallen due by then; returns the number of orders';
 
+CREATE TABLE retention.last_run (
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	ran_for timestamptz NOT NULL,
+	finished_at timestamptz NOT NULL
+);
+
+SELECT pg_catalog.pg_extension_config_dump('retention.last_run', '');
+
+COMMENT ON TABLE retention.last_run IS 'When run() was called last, for health(): one row';
+COMMENT ON COLUMN retention.last_run.only_row IS 'Always true: there is but one row';
+COMMENT ON COLUMN retention.last_run.ran_for IS 'The moment up to which it did what had fallen due';
+COMMENT ON COLUMN retention.last_run.finished_at IS 'Wall-clock time at which it was done';
+
 -- It commits nothing on its way, so it may run as its owner.
 CREATE PROCEDURE retention.run(at timestamptz DEFAULT retention.now())
 	LANGUAGE plpgsql
@@ -30,9 +43,17 @@ BEGIN
 	PERFORM retention.run_forecast(at);
 	PERFORM retention.run_tag_rules(at);
 	PERFORM retention.care_due(at);
+	PERFORM retention.campaign_due(at);
 	PERFORM retention.expire_messages(at);
 	PERFORM retention.notify_workers(at);
+
+	-- Last, so that runs at the same time wait for each other no longer than this.
+	INSERT INTO retention.last_run AS r (ran_for, finished_at)
+	VALUES (at, clock_timestamp())
+	ON CONFLICT (only_row) DO UPDATE
+	SET ran_for = EXCLUDED.ran_for,
+		finished_at = EXCLUDED.finished_at;
 END
 $$;
 
-COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing';
+COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date and those of campaigns, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing';

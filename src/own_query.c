@@ -10,6 +10,7 @@
 #include "own_query.h"
 
 #include "retention.h"
+#include "version.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -40,6 +41,13 @@ set_for_now(const char *name, const char *value)
  */
 void
 own_begin(OwnContext *saved)
+{
+	versions_check();
+	own_begin_any_version(saved);
+}
+
+void
+own_begin_any_version(OwnContext *saved)
 {
 	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
 	saved->guc_level = NewGUCNestLevel();

@@ -43,6 +43,7 @@ typedef struct OwnContext
 } OwnContext;
 
 extern void own_begin(OwnContext *saved);
+extern void own_begin_any_version(OwnContext *saved);	/* for statements that every version knows */
 extern void own_end(const OwnContext *saved);
 extern void own_set_time_zone(const char *time_zone);	/* until own_end() */
 

@@ -122,4 +122,7 @@ extern void source_sync(Source *source, char **order_ids, int norders, SyncCount
 /* Remember that a change could not be traced to its orders. */
 extern void source_remember_untraced(Source *source, ErrorData *error);
 
+/* The same where the library is not the one that the source is kept with. */
+extern void source_remember_unread(int32 watch_id);
+
 #endif							/* RETENTION_SOURCE_H */

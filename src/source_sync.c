@@ -10,6 +10,7 @@
 #include "profile.h"
 #include "review.h"
 #include "shop.h"
+#include "version.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -26,6 +27,22 @@ static OwnQuery remember_untraced = {
 	" SET sqlstate = EXCLUDED.sqlstate, message = EXCLUDED.message,"
 	" last_failed_at = EXCLUDED.last_failed_at, attempts = e.attempts + 1",
 	3, {"int4", "text", "text"}
+};
+
+/* Names only what every version of the tables has; tells what shop it is. */
+static OwnQuery remember_unread = {
+	"WITH remembered AS ("
+	"INSERT INTO retention.sync_error (source_id, order_id, sqlstate, message)"
+	" SELECT w.source_id, '*', '55000', $2"
+	" FROM retention.watch w"
+	" WHERE w.watch_id = $1"
+	" ON CONFLICT DO NOTHING)"
+	" SELECT s.name, h.on_error = 'raise'"
+	" FROM retention.watch w"
+	" JOIN retention.source s ON s.source_id = w.source_id"
+	" JOIN retention.shop h ON h.shop_id = s.shop_id"
+	" WHERE w.watch_id = $1",
+	2, {"int4", "text"}
 };
 
 typedef struct SpellIds
@@ -176,4 +193,39 @@ source_remember_untraced(Source *source, ErrorData *error)
 			 errdetail("What was written to the shop's tables stands; the source is marked in retention.sync_error."),
 			 errhint("Mend the watch, then: SELECT retention.resync(%s).",
 					 quote_literal_cstr(source->sync.name))));
+}
+
+/*
+ * A change came while library and SQL objects do not belong together: the
+ * shop goes on, unless it wants otherwise, and the source is settled later.
+ */
+void
+source_remember_unread(int32 watch_id)
+{
+	char	   *message = versions_message();
+	char	   *name = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	OwnContext	saved;
+	Datum		args[2];
+
+	own_begin_any_version(&saved);
+	SPI_connect();
+	args[0] = Int32GetDatum(watch_id);
+	args[1] = CStringGetTextDatum(message);
+	if (own_execute(&remember_unread, args, NULL) > 0)
+	{
+		if (own_bool(SPI_tuptable->vals[0], 2))
+			versions_check();
+		name = MemoryContextStrdup(caller, own_text(SPI_tuptable->vals[0], 1));
+	}
+	SPI_finish();
+	own_end(&saved);
+
+	if (name != NULL)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("a change could not be read: %s", message),
+				 errdetail("What was written to the shop's tables stands; the source \"%s\" is marked in retention.sync_error.", name),
+				 errhint("ALTER EXTENSION retention UPDATE, and let sessions that are older reconnect; then: SELECT retention.resync(%s).",
+						 quote_literal_cstr(name))));
 }

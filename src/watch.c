@@ -13,6 +13,9 @@
  * A drain inside a subtransaction may be rolled back with it, while the rows
  * that called for it stay.  So what it did is kept, and waits again when a
  * subtransaction aborts; syncing an order once too often changes nothing.
+ *
+ * Nothing is collected nor drained while the library is of another version
+ * than the SQL objects: then the sources are marked, to be synced whole.
  */
 #include "source.h"
 
@@ -20,6 +23,7 @@
 #include "resync.h"
 #include "retention.h"
 #include "shop.h"
+#include "version.h"
 
 #include "access/heapam.h"
 #include "access/table.h"
@@ -32,6 +36,7 @@
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -87,6 +92,8 @@ typedef struct Pending
 	int			nrows;
 	int			rows_drained;
 	int			rows_capacity;
+	bool		unread;			/* versions differed: sources are marked instead */
+	Bitmapset  *marked;			/* watches whose sources are */
 } Pending;
 
 static Pending *pending = NULL;
@@ -131,6 +138,7 @@ undo_drain(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parent
 		source->nwaiting = source->orders->members;
 	}
 	pending->rows_drained = 0;
+	pending->marked = NULL;
 }
 
 static void
@@ -506,6 +514,20 @@ trigger_watch_id(TriggerData *trigdata)
 	return pg_strtoint32(trigdata->tg_trigger->tgargs[0]);
 }
 
+/* Mark the source of a watch, once in a transaction. */
+static void
+mark_unread(int32 watch_id)
+{
+	MemoryContext caller;
+
+	if (bms_is_member(watch_id, pending->marked))
+		return;
+	source_remember_unread(watch_id);
+	caller = MemoryContextSwitchTo(pending->context);
+	pending->marked = bms_add_member(pending->marked, watch_id);
+	MemoryContextSwitchTo(caller);
+}
+
 /*
  * Whether a value's output is its cast to text, so that no query is needed;
  * but for the blanks that char(n) adds.
@@ -578,6 +600,13 @@ note_change(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired AFTER ROW", "note_change")));
 
+	if (!versions_agree())
+	{
+		ensure_pending();
+		pending->unread = true;
+		return PointerGetDatum(NULL);
+	}
+
 	watch = watch_find(watch_id);
 	if (watch == NULL)
 		return PointerGetDatum(NULL);
@@ -602,8 +631,15 @@ note_change(PG_FUNCTION_ARGS)
 Datum
 sync_changed(PG_FUNCTION_ARGS)
 {
-	(void) trigger_data(fcinfo, "sync_changed");
-	drain();
+	TriggerData *trigdata = trigger_data(fcinfo, "sync_changed");
+
+	/* It was updated meanwhile, by the shop's transaction or another one. */
+	if (pending != NULL && !pending->unread && !versions_agree_now())
+		pending->unread = true;
+	if (pending != NULL && pending->unread)
+		mark_unread(trigger_watch_id(trigdata));
+	else
+		drain();
 	return PointerGetDatum(NULL);
 }
 
@@ -615,8 +651,15 @@ Datum
 note_truncate(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = trigger_data(fcinfo, "note_truncate");
-	Watch	   *watch = watch_find(trigger_watch_id(trigdata));
+	int32		watch_id = trigger_watch_id(trigdata);
+	Watch	   *watch;
 
+	if (!versions_agree())
+	{
+		source_remember_unread(watch_id);
+		return PointerGetDatum(NULL);
+	}
+	watch = watch_find(watch_id);
 	if (watch != NULL)
 		resync_mark_truncated(watch->source_id);
 	return PointerGetDatum(NULL);

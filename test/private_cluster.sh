@@ -212,7 +212,8 @@ require_postgresql() {
 	# shellcheck disable=SC2086
 	set -- $packages
 	if [ $# -gt 0 ]; then
-		if [ -z "$(missing_packages)" ] && ! { have apt-get && { [ "$(id -u)" -eq 0 ] || have sudo; }; }; then
+		if [ -z "$(missing_packages)" ] &&
+			! { [ "${NO_APT:-0}" != 1 ] && have apt-get && { [ "$(id -u)" -eq 0 ] || have sudo; }; }; then
 			say "Not installed, so some tests will be skipped: $*"
 			return
 		fi
@@ -289,8 +290,14 @@ copy_source() {
 		as_server tar -C "$1" -xf - || die "cannot copy $ROOT to $1"
 }
 
+# Bitcode for JIT takes the very clang that PostgreSQL was built with.
 pg_make() {
-	as_server make --no-print-directory -j "$(nproc)" PG_CONFIG="$BINDIR/pg_config" "$@"
+	local global clang options=()
+
+	global=$(dirname "$("$BINDIR/pg_config" --pgxs)")/../Makefile.global
+	clang=$(sed -n 's/^CLANG[[:space:]]*=[[:space:]]*//p' "$global" 2>/dev/null)
+	have "${clang:-clang}" || options=(with_llvm=no)
+	as_server make --no-print-directory -j "$(nproc)" PG_CONFIG="$BINDIR/pg_config" "${options[@]}" "$@"
 }
 
 # install_stage SOURCE: what "make install" installs goes to $FOLDER/stage.

@@ -9,8 +9,11 @@
 #
 # RETENTION_DATA  folder of the real data sets (default: ../shared/data beside
 #                 the repository); without them the tests named real_* are skipped
+# RETENTION_FROM  a released version: the regression tests then run on objects
+#                 that were updated from it (see docs/release.md)
 # PG_CONFIG       the PostgreSQL to test with
 # KEEP=1          keep the private folder when a test failed
+# NO_APT=1        install nothing: tests that lack a package are skipped
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
 . "$ROOT/test/npm_tests.sh"
 . "$ROOT/test/docs_tests.sh"
@@ -230,6 +233,48 @@ DEMO_SECTIONS=('100%' 'Customer groups' 'RFM segments' 'Tiers' 'Repurchase by mo
 	'Cohorts' 'Points' 'One order' 'partly refunded')
 
 # ---------------------------------------------------------------------------
+# TAP tests
+# ---------------------------------------------------------------------------
+
+# tap_test NAME: skipped when the test says so of itself
+tap_test() {
+	local output=$FOLDER/$1.tap
+
+	as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" \
+		PATH="$BINDIR:$PATH" TESTDIR="$FOLDER/tap/$1" TESTDATADIR="$FOLDER/tap/$1" \
+		TESTLOGDIR="$FOLDER/tap/$1" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
+		top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
+		PGPORT=65432 RETENTION_STAGE="$STAGE" RETENTION_SETTINGS="$(stage_settings)" \
+		RETENTION_RELEASES="$FOLDER/releases" \
+		prove --verbose -I "$PGXS_SRC/test/perl" -I test/t "test/t/$1.pl" 2>&1 | tee "$output"
+	[ "${PIPESTATUS[0]}" -eq 0 ] || return 1
+	! grep -q '^Result: NOTESTS' "$output" || { sed -n 's/.*skipped: //p' "$output"; return 77; }
+}
+
+# ---------------------------------------------------------------------------
+# Releases
+# ---------------------------------------------------------------------------
+
+# unpack_releases: what the repository has tagged as v1.2.3 goes to
+# $FOLDER/releases, and its SQL to the stage, to be updated from.
+unpack_releases() {
+	local git=(git -C "$ROOT" -c "safe.directory=*") extensions tag folder
+
+	extensions=$STAGE$("$BINDIR/pg_config" --sharedir)/extension
+	as_server mkdir -p "$FOLDER/releases"
+	have git || return 0
+	for tag in $("${git[@]}" tag -l 'v[0-9]*' 2>/dev/null); do
+		folder=$FOLDER/releases/${tag#v}
+		as_server mkdir "$folder"
+		"${git[@]}" archive "$tag" | as_server tar -C "$folder" -xf - || die "cannot unpack $tag"
+		[ -e "$extensions/retention--${tag#v}.sql" ] || {
+			pg_make -s -C "$folder" "retention--${tag#v}.sql" &&
+				as_server cp "$folder/retention--${tag#v}.sql" "$extensions/"
+		} || die "cannot make the SQL of $tag"
+	done
+}
+
+# ---------------------------------------------------------------------------
 # The run
 # ---------------------------------------------------------------------------
 
@@ -284,6 +329,8 @@ else
 	finish
 fi
 
+unpack_releases
+
 if wanted build_clang; then
 	CLANG=$(find_clang)
 	if [ -n "$CLANG" ]; then
@@ -331,12 +378,7 @@ for name in "${TAP[@]}"; do
 	else
 		# every test has a folder of its own, for its nodes, ports and logs
 		as_server mkdir -p "$FOLDER/tap/$name"
-		timed "$name" "$FOLDER/$name.log" as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" \
-			PATH="$BINDIR:$PATH" TESTDIR="$FOLDER/tap/$name" TESTDATADIR="$FOLDER/tap/$name" \
-			TESTLOGDIR="$FOLDER/tap/$name" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
-			top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
-			PGPORT=65432 RETENTION_STAGE="$STAGE" RETENTION_SETTINGS="$(stage_settings)" \
-			prove --verbose -I "$PGXS_SRC/test/perl" -I test/t "test/t/$name.pl" ||
+		timed "$name" "$FOLDER/$name.log" tap_test "$name" ||
 			show "$FOLDER/tap/$name/log/regress_log_$name"
 	fi
 done

@@ -105,7 +105,7 @@ SELECT pg_temp.members('responsive');
 
 -- Written anew; a shipped one replaced, and in force again.
 SELECT retention.define_audience('loyal', 'purchases >= 5', 'five and more', shop => 'Tea House');
-SELECT name, name_zh, condition, description, shipped FROM retention.audiences WHERE shop = 'Tea House' AND name IN ('loyal', 'tried');
+SELECT name, name_zh, condition, description, shipped FROM retention.audiences WHERE shop = 'Tea House' AND name IN ('loyal', 'tried') ORDER BY name;
 SELECT shop, shipped FROM retention.audiences WHERE name = 'loyal' ORDER BY shop;
 SELECT retention.audience_count('loyal', 'Tea House'), retention.audience_count('忠实老客户', 'Tea House');
 SELECT retention.drop_audience('loyal', 'Tea House');

@@ -428,7 +428,9 @@ CALL play(0.2, 5000, true);
 CALL play(0.3, 5000, true);
 CALL play(0.4, 5000, true);
 
--- Every lot, debt and hold is that of the model, and so is every order.
+-- Every lot, debt and hold is that of the model, which lets points lapse at
+-- once, and so is every order.
+SELECT retention.expire_points() >= 0 AS swept;
 SELECT * FROM (
 	SELECT customer_id, expires_at, effective_at, accrued, remaining, lapsed FROM retention.points_lot WHERE remaining > 0
 	EXCEPT ALL

@@ -9,8 +9,12 @@ use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RetentionNode;
 use Test::More;
 
 my $sender = "$PostgreSQL::Test::Utils::tmp_check/sender";
@@ -22,12 +26,7 @@ plan skip_all => 'no libcurl to build the worker with'
 is(system('cc', '-Wall', '-Wextra', '-Werror', "-I$includedir", 'examples/sender.c', '-o', $sender,
 		"-L$libdir", '-lpq', '-lcurl'), 0, 'the worker compiles without a warning');
 
-my $node = PostgreSQL::Test::Cluster->new('shop');
-$node->init;
-$node->append_conf('postgresql.conf', $ENV{RETENTION_SETTINGS}) if $ENV{RETENTION_SETTINGS};
-$node->append_conf('postgresql.conf', "extension_destdir = '$ENV{RETENTION_STAGE}'")
-  if $ENV{RETENTION_STAGE} && !$ENV{RETENTION_SETTINGS};
-$node->start;
+my $node = retention_node('shop');
 
 my $messages = 300;
 $node->safe_psql('postgres', qq(

@@ -6,16 +6,15 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RetentionNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('shop');
-$node->init;
-$node->append_conf('postgresql.conf', $ENV{RETENTION_SETTINGS}) if $ENV{RETENTION_SETTINGS};
-$node->append_conf('postgresql.conf', "extension_destdir = '$ENV{RETENTION_STAGE}'")
-  if $ENV{RETENTION_STAGE} && !$ENV{RETENTION_SETTINGS};
-$node->start;
+my $node = retention_node('shop');
 
 $node->safe_psql('postgres', q(
 	CREATE EXTENSION retention;
