@@ -145,6 +145,13 @@ INSERT INTO order_summary VALUES ('sum2_order_2', 'order_2', 2, totals(50, 40, 4
 UPDATE "order" SET version = 2 WHERE id = 'order_2';
 COMMIT;
 :life 'order_2' :end
+-- Packed before the rest is paid: the next version's original total is the dearer one.
+BEGIN;
+INSERT INTO order_item (id, order_id, version, item_id, quantity, fulfilled_quantity) VALUES ('itm4_order_2', 'order_2', 3, 'ordli_tea', 2, 2), ('itm5_order_2', 'order_2', 3, 'ordli_cup', 1, 0);
+INSERT INTO order_summary VALUES ('sum3_order_2', 'order_2', 3, totals(50, 50, 40));
+UPDATE "order" SET version = 3 WHERE id = 'order_2';
+COMMIT;
+:life 'order_2' :end
 CALL transact('order_2', 10, 'capture', '5');
 :life 'order_2' :end
 SELECT order_id, product, quantity, amount FROM retention.lines() ORDER BY 1, 2;
@@ -181,6 +188,9 @@ BEGIN;
 INSERT INTO order_summary VALUES ('sum2_order_5', 'order_5', 2, totals(0, 60, 0));
 UPDATE "order" SET version = 2 WHERE id = 'order_5';
 COMMIT;
+:life 'order_5' :end
+INSERT INTO order_summary VALUES ('sum3_order_5', 'order_5', 3, totals(0, 0, 0));
+UPDATE "order" SET version = 3 WHERE id = 'order_5';
 :life 'order_5' :end
 UPDATE "order" SET status = 'canceled', canceled_at = retention.now() WHERE id = 'order_5';
 :life 'order_5' :end
