@@ -166,13 +166,30 @@ export class Owner extends Session {
 		return this.post(`${path}/confirm`);
 	}
 
-	// Asked for, and received, in one go.
+	// What a customer sends back; answers the return, to be received.
 	async takeBack(order, quantities, warehouse) {
 		const items = await this.items(order, quantities);
 		const { return: { id } } = await this.post('/admin/returns', { order_id: order.id, location_id: warehouse });
 
 		await this.post(`/admin/returns/${id}/request-items`, { items });
 		await this.post(`/admin/returns/${id}/request`);
+		return { id, items };
+	}
+
+	// The same, with something else to go out for it.
+	async exchange(order, quantities, instead, variant) {
+		const items = await this.items(order, quantities);
+		const { exchange } = await this.post('/admin/exchanges', { order_id: order.id });
+		const path = `/admin/exchanges/${exchange.id}`;
+
+		await this.post(`${path}/inbound/items`, { items });
+		for (const [sku, quantity] of Object.entries(instead)) {
+			await this.post(`${path}/outbound/items`, { items: [{ variant_id: variant[sku], quantity }] });
+		}
+		return { id: (await this.post(`${path}/request`)).return.id, items };
+	}
+
+	async receive({ id, items }) {
 		await this.post(`/admin/returns/${id}/receive`);
 		await this.post(`/admin/returns/${id}/receive-items`, { items });
 		return this.post(`/admin/returns/${id}/receive/confirm`);

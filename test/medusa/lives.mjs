@@ -16,6 +16,12 @@ const lines = async (order) => ({
 	),
 });
 
+async function deliver(order, quantities) {
+	const parcel = await owner.pack(order, quantities, shop.goods.warehouse);
+	await owner.ship(parcel);
+	await owner.deliver(parcel);
+}
+
 // ---------------------------------------------------------------------------
 // An order from before, then the one line that attaches the shop
 // ---------------------------------------------------------------------------
@@ -141,6 +147,11 @@ messages = 'paid_thanks queued, unpaid_reminder cancelled';
 await expect('a teapot added: what was paid stays paid, nobody is reminded', order, {
 	states: 'placed paid', total: 125, value: 25, purchases: 1, messages,
 });
+// each parcel makes another version of the order
+await owner.unpack(await owner.pack(order, { CUP: 1 }, shop.goods.warehouse));
+await expect('nor is anybody once the cup is packed', order, {
+	states: 'placed paid', total: 125, value: 25, purchases: 1, messages,
+});
 await owner.markPaid(order);
 await expect('the rest is paid', order, { total: 125, value: 125, spent: 125, pending: 125, messages });
 await owner.edit(order, { set: { CUP: 0 } });
@@ -184,11 +195,9 @@ await zoe.post(`/store/carts/${cheaper.id}/promotions`, { promo_codes: ['TENTH']
 order = await zoe.checkOut(cheaper);
 await expect('with a discount, what is left to pay counts', order, { states: 'placed paid', total: 113, value: 113, pending: 113 });
 await owner.capture(order);
-const parcel = await owner.pack(order, { TEAPOT: 1, CUP: 1 }, shop.goods.warehouse);
-await owner.ship(parcel);
-await owner.deliver(parcel);
+await deliver(order, { TEAPOT: 1, CUP: 1 });
 await expect('arrived', order, { states: 'placed paid shipped delivered completed', points: 113, pending: 0 });
-await owner.takeBack(order, { CUP: 1 }, shop.goods.warehouse);
+await owner.receive(await owner.takeBack(order, { CUP: 1 }, shop.goods.warehouse));
 await expect('the cup sent back, its money not yet', order, {
 	states: 'placed paid shipped delivered completed', value: 113, refunded: 0, points: 113,
 });
@@ -198,6 +207,33 @@ await expect('and its money given back', order, {
 });
 await zoe.post('/store/customers/me', { first_name: 'Zora' });
 check('a new name is known', await profileOf(order), { name: 'Zora Buyer', email: 'zoe@example.org' });
+
+// ---------------------------------------------------------------------------
+// A cup exchanged for a teapot
+// ---------------------------------------------------------------------------
+
+const kim = new Buyer(shop);
+await kim.register('kim@example.org', 'Kim');
+order = await kim.buy({ CUP: 1 });
+await owner.capture(order);
+await deliver(order, { CUP: 1 });
+await expect('a cup arrived', order, { states: 'placed paid shipped delivered completed', value: 25, points: 25 });
+const back = await owner.exchange(order, { CUP: 1 }, { TEAPOT: 1 }, shop.goods.variant);
+messages = 'arrived cancelled, paid_thanks queued, shipped cancelled, unpaid_reminder cancelled';
+await expect('a teapot wanted instead: it stays a purchase with its points', order, {
+	states: 'placed paid', value: 25, purchases: 1, spent: 25, points: 25, messages,
+});
+await owner.receive(back);
+await expect('the cup is back, the difference not yet paid', order, {
+	states: 'placed paid', total: 105, value: 25, purchases: 1, spent: 25, points: 25, messages,
+});
+await owner.markPaid(order);
+await expect('the difference paid', order, { total: 105, value: 105, refunded: 0, spent: 105, points: 105, messages });
+await deliver(order, { TEAPOT: 1 });
+await expect('the teapot arrived', order, {
+	states: 'placed paid shipped delivered completed', value: 105, spent: 105, points: 105, pending: 0,
+	messages: messages.replace('arrived cancelled', 'arrived queued'),
+});
 
 // ---------------------------------------------------------------------------
 // What the owner enters; several at once
