@@ -3,7 +3,10 @@
 # and a trigger in plpgsql, and how quick a backfill is.  Installs what is
 # missing by apt; takes about ten minutes.
 #
-#   bash bench/writes.sh [SECONDS [RUNS]]     of each pgbench measure (default 5 and 5)
+#   bash bench/writes.sh [SECONDS [RUNS [ORDERS]]]
+#
+# SECONDS and RUNS of each pgbench measure (default 5 and 5), ORDERS of each
+# bulk load (default 1000000).
 #
 # The kinds of insert take turns in one run, so that the ratios hold on a
 # machine whose speed drifts.  The orders of RETENTION_DATA/cdnow.csv.gz are
@@ -12,7 +15,9 @@
 
 SECONDS_EACH=${1:-5}
 RUNS=${2:-5}
-[[ $SECONDS_EACH =~ ^[1-9][0-9]{0,3}$ && $RUNS =~ ^[1-9][0-9]?$ ]] || die "usage: bash bench/writes.sh [SECONDS [RUNS]]"
+ORDERS=${3:-1000000}
+[[ $SECONDS_EACH =~ ^[1-9][0-9]{0,3}$ && $RUNS =~ ^[1-9][0-9]?$ && $ORDERS =~ ^[1-9][0-9]{2,7}$ ]] ||
+	die "usage: bash bench/writes.sh [SECONDS [RUNS [ORDERS]]]"
 DATA=${RETENTION_DATA:-$ROOT/../shared/data}
 
 require_postgresql
@@ -130,19 +135,19 @@ bulk() {
 }
 
 echo
-echo "1,000,000 orders of 50,000 customers in one statement"
+echo "$ORDERS orders of 50,000 customers in one statement"
 bulk 'INSERT ... SELECT' sql -c "INSERT INTO @ (customer_id, total, paid_at)
-	SELECT 100001 + (hashint4(g)::bigint & 2147483647) % 50000, 12.50, now() FROM generate_series(1, 1000000) AS g"
-sql -c "COPY (SELECT 200001 + (hashint4(g)::bigint & 2147483647) % 50000, 12.50, now() FROM generate_series(1, 1000000) AS g) TO STDOUT" >"$FOLDER/orders.copy"
+	SELECT 100001 + (hashint4(g)::bigint & 2147483647) % 50000, 12.50, now() FROM generate_series(1, $ORDERS) AS g"
+sql -c "COPY (SELECT 200001 + (hashint4(g)::bigint & 2147483647) % 50000, 12.50, now() FROM generate_series(1, $ORDERS) AS g) TO STDOUT" >"$FOLDER/orders.copy"
 bulk COPY sql -c "\\copy @ (customer_id, total, paid_at) FROM '$FOLDER/orders.copy'"
 
 echo
 echo "One more order, a transaction each, synchronous_commit off: milliseconds, medians of $RUNS runs"
 sql -c "INSERT INTO attached_orders (customer_id, total, paid_at)
-	SELECT 300001, 12.50, now() - g * interval '1 minute' FROM generate_series(1, 1000000) AS g"
+	SELECT 300001, 12.50, now() - g * interval '1 minute' FROM generate_series(1, $ORDERS) AS g"
 sql -c "INSERT INTO attached_orders (customer_id, total, paid_at)
 	SELECT 300002, 12.50, now() - g * interval '1 day' FROM generate_series(1, 10) AS g"
-for who in 'of 1,000,000 orders:300001' 'of 10 orders:300002'; do
+for who in "of $ORDERS orders:300001" 'of 10 orders:300002'; do
 	echo "INSERT INTO attached_orders (customer_id, total, paid_at) VALUES (${who#*:}, 12.50, now());" >"$FOLDER/one.sql"
 	: >"$FOLDER/one.tps"
 	for _ in $(seq "$RUNS"); do

@@ -130,7 +130,7 @@ COMMENT ON FUNCTION retention.is_order_event(text) IS 'Whether messages of rules
 
 CREATE TABLE retention.care_rule (
 	shop_id integer NOT NULL,
-	name text NOT NULL CHECK (name <> ''),
+	name text NOT NULL CHECK (name <> '' AND name NOT LIKE 'campaign:%'),
 	event text NOT NULL CHECK (event IN (
 		'unpaid', 'closed_unpaid', 'paid', 'unshipped', 'shipped', 'delivered', 'completed', 'refunded',
 		'review', 'bad_review', 'last_purchase', 'repurchase', 'spend_milestone', 'tier_reached',
@@ -158,7 +158,7 @@ SELECT pg_catalog.pg_extension_config_dump('retention.care_rule', '');
 
 COMMENT ON TABLE retention.care_rule IS 'A shop''s own care rules, and its versions of shipped ones';
 COMMENT ON COLUMN retention.care_rule.shop_id IS 'The shop';
-COMMENT ON COLUMN retention.care_rule.name IS 'Name of the rule; a shipped rule''s name replaces that rule';
+COMMENT ON COLUMN retention.care_rule.name IS 'Name of the rule; a shipped rule''s name replaces that rule. Names that begin with campaign: are those of campaigns'' steps';
 COMMENT ON COLUMN retention.care_rule.event IS 'What calls for the message. unpaid (placed and not paid), closed_unpaid, paid, unshipped (paid and not shipped), shipped, delivered, completed, refunded: an order''s, as long as it is in that state; review, bad_review (a score of at most parameters.score, 3 by default); last_purchase (a day; bought again it no longer holds), repurchase (the day the customer''s own usual interval is over), spend_milestone (the day a sum of parameters.amounts was reached), tier_reached (a higher tier), tier_at_risk (the day a tier is lost unless something is bought), points_expiring (the day points lapse), birthday, festival and season (days of the table festival), referral (the first purchase of a referred customer), best_customer (new year''s day, for the past year)';
 COMMENT ON COLUMN retention.care_rule.delay IS 'How long after the event it falls due; where the event is a day, from that day''s midnight in the shop''s zone, and before it when negative';
 COMMENT ON COLUMN retention.care_rule.validity IS 'How long after falling due it is still worth sending';

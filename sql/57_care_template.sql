@@ -44,7 +44,8 @@ BEGIN
 	LOOP
 		IF placeholder NOT IN (
 			'shop', 'nickname', 'name', 'purchases', 'spent', 'days', 'tier', 'points',
-			'points.expiring', 'points.expire_on', 'festival', 'greeting', 'milestone', 'review.score', 'review.content')
+			'points.expiring', 'points.expire_on', 'festival', 'greeting', 'milestone', 'review.score', 'review.content',
+			'campaign', 'offer_code', 'event.at', 'event.place')
 			AND placeholder !~ '^(order|customer)\..'
 		THEN
 			RAISE EXCEPTION 'placeholder {{%}} is unknown', placeholder
@@ -217,7 +218,7 @@ COMMENT ON TABLE retention.care_template IS 'A shop''s own texts, and its versio
 COMMENT ON COLUMN retention.care_template.shop_id IS 'The shop';
 COMMENT ON COLUMN retention.care_template.name IS 'Name of the template; a rule takes the one of its own name unless it names another';
 COMMENT ON COLUMN retention.care_template.language IS 'zh (Chinese) or en (English); shop.language says which one the shop writes in';
-COMMENT ON COLUMN retention.care_template.text IS 'The text; the signature is put before it. Placeholders {{name}} or {{name|default}}: shop, nickname, name, customer.ATTRIBUTE, customer.id, purchases, spent, days (since the last purchase), tier, points, points.expiring and points.expire_on, order.id, order.total, order.paid, order.refunded, order.channel, order.close_reason, order.ATTRIBUTE, festival, greeting, milestone, review.score, review.content';
+COMMENT ON COLUMN retention.care_template.text IS 'The text; the signature is put before it. Placeholders {{name}} or {{name|default}}: shop, nickname, name, customer.ATTRIBUTE, customer.id, purchases, spent, days (since the last purchase), tier, points, points.expiring and points.expire_on, order.id, order.total, order.paid, order.refunded, order.channel, order.close_reason, order.ATTRIBUTE, festival, greeting, milestone, review.score, review.content, and in campaigns campaign, offer_code, event.at, event.place';
 COMMENT ON COLUMN retention.care_template.subject_line IS 'Subject line of an e-mail, with the same placeholders and without the signature; other channels leave it out. NULL: it has none';
 
 CREATE VIEW retention.care_templates AS

@@ -17,16 +17,17 @@ BEGIN
 		OR EXISTS (SELECT FROM retention.care_rule r WHERE r.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.care_template c WHERE c.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.festival f WHERE f.shop_id = OLD.shop_id)
+		OR EXISTS (SELECT FROM retention.campaign g WHERE g.shop_id = OLD.shop_id)
 	THEN
 		RAISE EXCEPTION 'shop "%" is in use', OLD.name
 			USING ERRCODE = 'foreign_key_violation',
-				HINT = 'Delete its rows in retention.source, retention.tier, retention.care_rule, retention.care_template and retention.festival first.';
+				HINT = 'Delete its rows in retention.source, retention.tier, retention.care_rule, retention.care_template, retention.festival and retention.campaign first.';
 	END IF;
 	RETURN OLD;
 END
 $$;
 
-COMMENT ON FUNCTION retention.keep_used_shop() IS 'Trigger on shop: an error when a shop is deleted that has sources, tiers, or care rules, texts or festivals';
+COMMENT ON FUNCTION retention.keep_used_shop() IS 'Trigger on shop: an error when a shop is deleted that has sources, tiers, care rules, texts, festivals or campaigns';
 
 CREATE TRIGGER keep_used_shop
 	BEFORE DELETE ON retention.shop

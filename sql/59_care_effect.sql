@@ -199,6 +199,12 @@ BEGIN
 						AND m.due_at < (e.month + interval '1 month') AT TIME ZONE the_shop.time_zone
 						AND (m.state IN ('queued', 'claimed') OR m.sent_at >= the_shop.needed_from)
 				)
+				-- A campaign's effect is read from its messages as long as there is the campaign.
+				AND NOT EXISTS (
+					SELECT
+					FROM retention.campaign_step t
+					WHERE t.shop_id = e.shop_id AND t.rule = e.rule
+				)
 			ON CONFLICT DO NOTHING
 			RETURNING k.shop_id, k.rule, k.month
 		LOOP
@@ -230,7 +236,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.purge_messages(timestamptz, timestamptz) IS
-	'Removes messages of whole months before the moment given, once all of a rule''s messages of the month are done with and neither caps nor attribution look at them any more; returns how many. The figures of care_effect and customer_contacts stay';
+	'Removes messages of whole months before the moment given, once all of a rule''s messages of the month are done with and neither caps nor attribution look at them any more; those of a campaign only after delete_campaign(). Returns how many. The figures of care_effect and customer_contacts stay';
 
 -- ---------------------------------------------------------------------------
 -- customer_contacts

@@ -26,6 +26,7 @@ AS $$
 		WHEN (message).reason = 'condition not met' THEN '发送时客户或订单不符合规则的条件。'
 		WHEN (message).reason = 'the rule was switched off' THEN '排队之后规则被关闭。'
 		WHEN (message).reason = 'the campaign has ended' THEN '活动已结束。'
+		WHEN (message).reason = 'the campaign was stopped' THEN '活动已停止。'
 		WHEN (message).reason = 'the order no longer calls for it' THEN '订单已不在消息所说的状态。'
 		WHEN (message).reason = 'opted out' THEN format('客户拒收该渠道（%s）的此类消息。', (message).channel)
 		WHEN (message).reason = 'no consent' THEN format('客户从未同意接收该渠道（%s）的此类消息，而店铺设置要求先同意。', (message).channel)

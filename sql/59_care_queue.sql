@@ -185,6 +185,7 @@ BEGIN
 			WHEN 'frequency cap' THEN 'expired under a frequency cap'
 			WHEN 'failed, will be tried again' THEN 'expired after a failure'
 			WHEN 'broken condition' THEN 'expired with a broken condition'
+			WHEN 'the campaign is paused' THEN 'expired while the campaign was paused'
 			ELSE 'expired'
 		END,
 		held_until = NULL,

@@ -61,6 +61,10 @@ BEGIN
 		FROM unnest(placeholders) p
 		WHERE split_part(p, '.', 1) NOT IN ('shop', 'nickname', 'name', 'customer', 'purchases', 'spent', 'days'))
 	LOOP
+		IF needed IN ('campaign', 'offer_code', 'event') THEN
+			found_values := found_values || retention.campaign_values(the_shop, customer_id, subject, needed);
+			CONTINUE;
+		END IF;
 		found_values := found_values || CASE needed
 			WHEN 'order' THEN coalesce((
 				SELECT jsonb_build_object('order', coalesce(p.attributes, '{}') || jsonb_build_object(
@@ -181,17 +185,19 @@ AS $$
 BEGIN
 	-- The shop's language first; a text there is only in the other is better
 	-- than none.
-	SELECT t.text, t.subject_line INTO text, subject_line
+	SELECT coalesce(p.text, t.text), coalesce(p.subject_line, t.subject_line) INTO text, subject_line
 	FROM retention.shop s
 	LEFT JOIN retention.care_rules r ON r.shop_id = s.shop_id AND r.name = rule_template.rule
-	JOIN retention.care_templates t ON t.shop_id = s.shop_id AND t.name = coalesce(r.template, rule_template.rule)
+	LEFT JOIN retention.campaign_step p ON p.shop_id = s.shop_id AND p.rule = rule_template.rule
+	LEFT JOIN retention.care_templates t
+		ON t.shop_id = s.shop_id AND t.name = coalesce(r.template, p.template, rule_template.rule)
 	WHERE s.shop_id = rule_template.shop_id
 	ORDER BY t.language = s.language DESC
 	LIMIT 1;
 END
 $$;
 
-COMMENT ON FUNCTION retention.rule_template(integer, text) IS 'The template that a rule of the shop uses, or the template of that name, in the shop''s language where there is one: its text and subject line; NULLs when there is none';
+COMMENT ON FUNCTION retention.rule_template(integer, text) IS 'The template that a rule of the shop or a step of a campaign uses, or the template of that name, in the shop''s language where there is one: its text and subject line; NULLs when there is none';
 
 CREATE FUNCTION retention.render_message(
 	shop_id integer,

@@ -79,6 +79,12 @@ BEGIN
 	SET fields = '{}'
 	WHERE f.shop_id = the_shop AND f.customer_id = forget_customer.customer AND f.fields <> '{}';
 
+	UPDATE retention.campaign_member m
+	SET note = NULL
+	WHERE m.shop_id = the_shop AND m.customer_id = forget_customer.customer AND m.note IS NOT NULL;
+	DELETE FROM retention.offer_code o
+	WHERE o.shop_id = the_shop AND o.customer_id = forget_customer.customer AND o.redeemed_at IS NULL;
+
 	UPDATE retention.purchase p
 	SET attributes = NULL,
 		close_reason = NULL
@@ -89,7 +95,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.forget_customer(text, text) IS
-	'Erases what is known of a person: profile, tags, consents (all refused from now on), what was waiting to be sent, the texts of messages, calls and feedback, free attributes of orders. Purchases, statistics and the points ledger stay under the shop''s own id as a pseudonym. What the shop''s tables say of the customer is not taken over any more, so erase it there too; a guest whose id is an e-mail or phone becomes a pseudonym when the shop gives the orders another id. An unknown customer is an error; shop NULL means the only shop';
+	'Erases what is known of a person: profile, tags, consents (all refused from now on), what was waiting to be sent, the texts of messages, calls, feedback and replies, offer codes not used, free attributes of orders. Purchases, statistics, arms of campaigns and the points ledger stay under the shop''s own id as a pseudonym. What the shop''s tables say of the customer is not taken over any more, so erase it there too; a guest whose id is an e-mail or phone becomes a pseudonym when the shop gives the orders another id. An unknown customer is an error; shop NULL means the only shop';
 
 CREATE FUNCTION retention.forget_customer(customer anynonarray, shop text DEFAULT NULL)
 	RETURNS void

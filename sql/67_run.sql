@@ -43,6 +43,7 @@ BEGIN
 	PERFORM retention.run_forecast(at);
 	PERFORM retention.run_tag_rules(at);
 	PERFORM retention.care_due(at);
+	PERFORM retention.campaign_due(at);
 	PERFORM retention.expire_messages(at);
 	PERFORM retention.notify_workers(at);
 
@@ -55,4 +56,4 @@ BEGIN
 END
 $$;
 
-COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing';
+COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date and those of campaigns, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing';

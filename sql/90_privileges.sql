@@ -172,6 +172,8 @@ GRANT SELECT ON
 	retention.staff_followups
 TO retention_reader, retention_operator;
 
+GRANT EXECUTE ON FUNCTION retention.care_explanation_zh(retention.care_message, retention.shop) TO retention_reader, retention_operator;
+
 -- What conditions are made of, and audiences.
 GRANT EXECUTE ON FUNCTION
 	retention.buyers_of(text, timestamptz, timestamptz, text),
@@ -231,6 +233,43 @@ GRANT SELECT ON retention.source, retention.watch, retention.sync_error TO reten
 GRANT EXECUTE ON PROCEDURE retention.run(timestamptz) TO retention_operator;
 GRANT EXECUTE ON FUNCTION retention.resync(text, text, boolean) TO retention_operator;
 
+-- Campaigns.
+GRANT SELECT ON retention.campaigns, retention.campaign_credits TO retention_reader, retention_operator;
+
+GRANT SELECT ON
+	retention.campaign,
+	retention.campaign_step,
+	retention.campaign_member,
+	retention.campaign_offer,
+	retention.offer_code
+TO retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.campaign_effect(text, text, timestamptz),
+	retention.campaign_lift(text, text, timestamptz)
+TO retention_reader, retention_operator;
+
+GRANT EXECUTE ON FUNCTION
+	retention.create_campaign(text, text, numeric, timestamptz, timestamptz, integer, numeric, numeric, timestamptz, text, text),
+	retention.add_campaign_step(text, text, text, text, interval, text, text, interval, integer, boolean, boolean, text),
+	retention.set_campaign_offer(text, text, text, timestamptz, timestamptz, text),
+	retention.preview_campaign(text, text, timestamptz),
+	retention.preview_campaign_customers(text, integer, text, timestamptz),
+	retention.start_campaign(text, text, timestamptz),
+	retention.pause_campaign(text, text, timestamptz),
+	retention.resume_campaign(text, text, timestamptz),
+	retention.stop_campaign(text, text, timestamptz),
+	retention.delete_campaign(text, text),
+	retention.check_offer(text, text, timestamptz, text),
+	retention.redeem_offer(text, text, text, timestamptz, text),
+	retention.redeem_offer(text, anynonarray, text, timestamptz, text),
+	retention.record_reply(text, text, text, text, timestamptz, text),
+	retention.record_reply(text, anynonarray, text, text, timestamptz, text),
+	retention.record_attendance(text, text, timestamptz, text),
+	retention.record_attendance(text, anynonarray, timestamptz, text)
+TO retention_operator;
+
+-- Whether all is well.
 GRANT EXECUTE ON FUNCTION
 	retention.library_version(),
 	retention.library_fits(),

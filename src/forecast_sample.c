@@ -226,7 +226,7 @@ check_frequency(double frequency)
 }
 
 void
-check_purchases(double frequency, double recency, double age)
+forecast_check_purchases(double frequency, double recency, double age)
 {
 	check_frequency(frequency);
 	check_number("recency", recency);
@@ -347,7 +347,7 @@ sample_parse(const char *data, Size size, MemoryContext context)
 		group.age = double_from_bits((uint64) pq_getmsgint64(&buf));
 		group.customers = pq_getmsgint64(&buf);
 		if (kind == SAMPLE_PURCHASES)
-			check_purchases(group.frequency, group.measure, group.age);
+			forecast_check_purchases(group.frequency, group.measure, group.age);
 		else
 			check_values(group.frequency, group.measure);
 		if (group.customers <= 0 ||
@@ -516,7 +516,7 @@ purchases_transition(PG_FUNCTION_ARGS)
 	frequency = PG_GETARG_FLOAT8(1);
 	recency = PG_GETARG_FLOAT8(2);
 	age = PG_GETARG_FLOAT8(3);
-	check_purchases(frequency, recency, age);
+	forecast_check_purchases(frequency, recency, age);
 	return transition(fcinfo, SAMPLE_PURCHASES, frequency, recency, age);
 }
 

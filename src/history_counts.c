@@ -28,7 +28,8 @@
 #define STATE_VERSION	1
 
 #define FIRST_SHIFT		58		/* 64 slots */
-#define FAR_SLOT		16		/* a longer search makes the table grow */
+#define FAR_SLOT		16		/* a longer search makes a small table grow */
+#define SMALL_TABLE		65536
 
 /* Bytes of the external form: a cell, and what comes before the names. */
 #define CELL_BYTES		48
@@ -119,7 +120,7 @@ table_grow(HistoryCounts *state)
 
 /*
  * A new cell, known not to be there.  The table grows when it is half full, and
- * when rows that lie side by side overlap and make searches long.
+ * a small one when its rows overlap and make searches long.
  */
 CountsCell *
 counts_cell_grow(HistoryCounts *state, int64 row, int64 col)
@@ -130,7 +131,7 @@ counts_cell_grow(HistoryCounts *state, int64 row, int64 col)
 	if ((uint64) state->ncells >= state->nslots / 2)
 		table_grow(state);
 	cell = free_slot(state, row, col, &distance);
-	while (distance > FAR_SLOT && (uint64) state->ncells >= state->nslots / 16)
+	while (distance > FAR_SLOT && state->nslots < SMALL_TABLE)
 	{
 		table_grow(state);
 		cell = free_slot(state, row, col, &distance);

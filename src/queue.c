@@ -52,8 +52,12 @@ static OwnQuery read_shops = {
 static OwnQuery read_rules = {
 	"SELECT r.name, r.event, r.enabled,"
 	" r.counts_towards_caps, r.ignores_caps, r.ignores_quiet_hours,"
-	" r.condition, r.condition_by, retention.is_order_event(r.event)"
-	" FROM retention.care_rules r WHERE r.shop_id = $1",
+	" r.condition, r.condition_by, retention.is_order_event(r.event), false"
+	" FROM retention.care_rules r WHERE r.shop_id = $1"
+	" UNION ALL SELECT t.rule, 'campaign', true,"
+	" t.counts_towards_caps, t.ignores_caps, false, NULL, NULL, false, c.state = 'paused'"
+	" FROM retention.campaign c JOIN retention.campaign_step t ON t.shop_id = c.shop_id AND t.campaign = c.name"
+	" WHERE c.shop_id = $1 AND c.state IN ('running', 'paused')",
 	1, {"int4"}
 };
 
@@ -174,8 +178,8 @@ make_token(pg_uuid_t *token)
  * ----------
  */
 
-static QueueShop *
-load_shops(int32 shop_id, TimestampTz at, int *nshops)
+QueueShop *
+queue_load_shops(int32 shop_id, TimestampTz at, int *nshops)
 {
 	Datum		args[2];
 	QueueShop  *shops;
@@ -202,8 +206,8 @@ load_shops(int32 shop_id, TimestampTz at, int *nshops)
 	return shops;
 }
 
-static void
-load_rules_and_caps(Claim *claim, QueueShop *shop)
+void
+queue_load_limits(const Claim *claim, QueueShop *shop)
 {
 	Datum		args[2];
 
@@ -223,6 +227,7 @@ load_rules_and_caps(Claim *claim, QueueShop *shop)
 		shop->rules[i].condition = own_text(row, 7);
 		shop->rules[i].condition_by = own_text(row, 8);
 		shop->rules[i].of_order = own_bool(row, 9);
+		shop->rules[i].paused = own_bool(row, 10);
 	}
 
 	args[1] = CStringGetTextDatum(claim->channel);
@@ -503,7 +508,7 @@ claim_from_shop(Claim *claim, QueueShop *shop)
 	int			rounds = 0;
 
 	claim->last_contact = "";
-	load_rules_and_caps(claim, shop);
+	queue_load_limits(claim, shop);
 	while (claim->granted < claim->max && rounds < MAX_ROUNDS)
 	{
 		Datum		args[3];
@@ -575,8 +580,7 @@ claim_messages(PG_FUNCTION_ARGS)
 
 	memset(&claim, 0, sizeof(claim));
 	claim.channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	claim.by_people = text_equal(claim.channel, "call") || text_equal(claim.channel, "visit") ||
-		text_equal(claim.channel, "post");
+	claim.by_people = queue_is_by_people(claim.channel);
 	claim.max = PG_GETARG_INT32(1);
 	claim.at = PG_GETARG_TIMESTAMPTZ(4);
 	claim.lease_ends = delivery_lease_end(claim.at, PG_GETARG_INTERVAL_P(2));
@@ -599,7 +603,7 @@ claim_messages(PG_FUNCTION_ARGS)
 	claim.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	own_begin(&saved);
 	SPI_connect();
-	shops = load_shops(shop_id, claim.at, &nshops);
+	shops = queue_load_shops(shop_id, claim.at, &nshops);
 	for (int i = 0; i < nshops && claim.granted < claim.max; i++)
 		claim_from_shop(&claim, &shops[i]);
 	for (int i = 0; i < nshops; i++)

@@ -24,6 +24,7 @@
 #define REASON_CAPPED "frequency cap"
 #define REASON_RETRY "failed, will be tried again"
 #define REASON_BROKEN "broken condition"
+#define REASON_PAUSED "the campaign is paused"
 
 /* Skipped for good. */
 #define REASON_EXPIRED "expired"
@@ -31,7 +32,9 @@
 #define REASON_EXPIRED_CAPPED "expired under a frequency cap"
 #define REASON_EXPIRED_RETRY "expired after a failure"
 #define REASON_EXPIRED_BROKEN "expired with a broken condition"
+#define REASON_EXPIRED_PAUSED "expired while the campaign was paused"
 #define REASON_RULE_OFF "the rule was switched off"
+#define REASON_CAMPAIGN_OVER "the campaign has ended"
 #define REASON_ORDER_CHANGED "the order no longer calls for it"
 #define REASON_CONDITION "condition not met"
 #define REASON_OPTED_OUT "opted out"
@@ -54,6 +57,7 @@ typedef struct QueueRule
 	bool		counts;			/* towards frequency caps */
 	bool		ignores_caps;
 	bool		ignores_quiet_hours;
+	bool		paused;			/* the campaign whose step it is */
 	char	   *condition;		/* NULL: it has none */
 	char	   *condition_by;	/* the role that wrote it; NULL: nobody knows */
 	bool		of_order;		/* its messages are about an order, always */
@@ -142,6 +146,10 @@ typedef struct Claim
 	ReturnSetInfo *result;
 } Claim;
 
+/* The shops (0: all) and their settings; then the rules and caps of one. */
+extern QueueShop *queue_load_shops(int32 shop_id, TimestampTz at, int *nshops);
+extern void queue_load_limits(const Claim *claim, QueueShop *shop);
+
 extern TimestampTz queue_add_interval(TimestampTz at, Interval *interval);
 extern void queue_check_not_null(FunctionCallInfo fcinfo, int argument, const char *name);
 
@@ -149,6 +157,7 @@ extern void queue_put_off(Message *message, TimestampTz until, const char *reaso
 extern void queue_refuse(Message *message, Verdict verdict, const char *reason);
 extern bool queue_cap_covers(const QueueCap *cap, const Message *message);
 extern bool queue_is_for_customer(const Claim *claim);
+extern bool queue_is_by_people(const char *channel);
 
 /* The messages that nothing speaks against so far. */
 extern int	queue_undecided(Message *messages, int nmessages, Message **chosen);

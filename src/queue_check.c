@@ -15,6 +15,15 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+/* What the names of campaigns' steps, as rules, begin with. */
+#define CAMPAIGN_RULE "campaign:"
+
+/*
+ * A message of a paused campaign is looked at again after so long:
+ * resume_campaign() brings back at once what it can see.
+ */
+#define PAUSE_LOOKED_AT USECS_PER_HOUR
+
 /* ----------
  * Statements
  * ----------
@@ -142,6 +151,13 @@ queue_is_for_customer(const Claim *claim)
 	return !text_equal(claim->channel, "shop");
 }
 
+/* Who carries it out finds the words. */
+bool
+queue_is_by_people(const char *channel)
+{
+	return text_equal(channel, "call") || text_equal(channel, "visit") || text_equal(channel, "post");
+}
+
 /* ----------
  * Arrays of some messages' values, as the statements take them
  * ----------
@@ -190,7 +206,9 @@ queue_sources_of(Message **chosen, int n)
 void
 queue_check_message(Claim *claim, QueueShop *shop, Message *message)
 {
-	if (message->rule == NULL || !message->rule->enabled)
+	if (message->rule == NULL && strncmp(message->rule_name, CAMPAIGN_RULE, strlen(CAMPAIGN_RULE)) == 0)
+		queue_refuse(message, VERDICT_SKIPPED, REASON_CAMPAIGN_OVER);
+	else if (message->rule == NULL || !message->rule->enabled)
 		queue_refuse(message, VERDICT_SKIPPED, REASON_RULE_OFF);
 	else if (message->expires_at <= claim->at)
 	{
@@ -202,10 +220,14 @@ queue_check_message(Claim *claim, QueueShop *shop, Message *message)
 			reason = REASON_EXPIRED_CAPPED;
 		else if (message->held_for != NULL && text_equal(message->held_for, REASON_BROKEN))
 			reason = REASON_EXPIRED_BROKEN;
+		else if (message->held_for != NULL && text_equal(message->held_for, REASON_PAUSED))
+			reason = REASON_EXPIRED_PAUSED;
 		else if (message->attempts > 0)
 			reason = REASON_EXPIRED_RETRY;
 		queue_refuse(message, VERDICT_SKIPPED, reason);
 	}
+	else if (message->rule->paused)
+		queue_put_off(message, claim->at + PAUSE_LOOKED_AT, REASON_PAUSED);
 	else if (message->attempts >= shop->max_attempts)
 		queue_refuse(message, VERDICT_FAILED, REASON_GAVE_UP);
 	else if (shop->quiet_until != NO_TIME && queue_is_for_customer(claim) &&

@@ -141,6 +141,15 @@ total_add(RfmOrders *state, int64 number, TimestampTz last, int64 purchases, int
 		refuse_sum();
 }
 
+static inline void
+fetch_total(const RfmOrders *state, int64 number)
+{
+#if defined(__GNUC__) || defined(__clang__)
+	if (number < state->ntotals)
+		__builtin_prefetch(&state->totals[number]);
+#endif
+}
+
 /*
  * Put the rows that wait in place.
  */
@@ -154,10 +163,7 @@ settle(RfmOrders *state)
 	for (int i = 0; i < nwaiting; i++)
 	{
 		numbers[i] = key_set_number(state->customers, state->waiting[i].customer);
-#if defined(__GNUC__) || defined(__clang__)
-		if (numbers[i] < state->ntotals)
-			__builtin_prefetch(&state->totals[numbers[i]]);
-#endif
+		fetch_total(state, numbers[i]);
 	}
 	for (int i = 0; i < nwaiting; i++)
 		total_add(state, numbers[i], state->waiting[i].at, 1, state->waiting[i].units);
@@ -281,29 +287,40 @@ orders_add_all(RfmOrders *state, OrdersReader *reader)
 	MemoryContext scratch;
 	MemoryContext old;
 	int64		factor = bring_to_scale(state, reader->scale);
-	Datum		customer;
+	Datum		customers[WAITING_MAX];
+	const OrderTotal *totals[WAITING_MAX];
+	int64		numbers[WAITING_MAX];
+	int			n;
 	uint8		mark;
-	int64		done = 0;
 
 	/* A type's own functions may leave something behind. */
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "rfm merge", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(scratch);
 	settle(state);
-	while (key_reader_next(&reader->keys, &customer, &mark))
+	do
 	{
-		const OrderTotal *total = &reader->totals[key_reader_number(&reader->keys)];
-		int64		units;
-
-		if (pg_mul_s64_overflow(total->units, factor, &units))
-			refuse_sum();
-		total_add(state, key_set_number(state->customers, customer),
-				  total->last, total->purchases, units);
-		if ((++done & 1023) == 0)
+		for (n = 0; n < WAITING_MAX && key_reader_next(&reader->keys, &customers[n], &mark); n++)
 		{
-			CHECK_FOR_INTERRUPTS();
-			MemoryContextReset(scratch);
+			totals[n] = &reader->totals[key_reader_number(&reader->keys)];
+			if (state->customers->key.kind == KEY_WORD)
+				key_set_fetch(state->customers, customers[n]);
 		}
-	}
+		for (int i = 0; i < n; i++)
+		{
+			numbers[i] = key_set_number(state->customers, customers[i]);
+			fetch_total(state, numbers[i]);
+		}
+		for (int i = 0; i < n; i++)
+		{
+			int64		units;
+
+			if (pg_mul_s64_overflow(totals[i]->units, factor, &units))
+				refuse_sum();
+			total_add(state, numbers[i], totals[i]->last, totals[i]->purchases, units);
+		}
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(scratch);
+	} while (n == WAITING_MAX);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }

@@ -427,19 +427,27 @@ sync_batch(SyncSource *source, char **order_ids, int norders, bool prepared, Syn
 typedef struct OwnedOrder
 {
 	CustomerKey owner;
+	TimestampTz paid_at;		/* as the facts have it now */
 	char	   *order_id;
 } OwnedOrder;
 
 static int
 compare_owned_orders(const void *a, const void *b)
 {
-	return customer_key_compare(&((const OwnedOrder *) a)->owner, &((const OwnedOrder *) b)->owner);
+	const OwnedOrder *x = (const OwnedOrder *) a;
+	const OwnedOrder *y = (const OwnedOrder *) b;
+	int			order = customer_key_compare(&x->owner, &y->owner);
+
+	if (order == 0 && x->paid_at != y->paid_at)
+		order = x->paid_at < y->paid_at ? -1 : 1;
+	return order;
 }
 
 /*
  * Before the first of many batches: lock the customers of all orders, so that
  * two large transactions lock in one order too; and put each customer's orders
- * together, so that their row is written about once.
+ * together, so that their row is written about once, and in order of time, so
+ * that a long history grows at its end.
  */
 static void
 prepare_many(SyncSource *source, char **order_ids, int norders)
@@ -475,6 +483,7 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 			order->order_id = item->order_id;
 			order->owner.shop_id = 0;
 			order->owner.customer_id = "";
+			order->paid_at = item->facts.status == FACTS_FOUND ? item->facts.facts->state_at[ORDER_PAID] : 0;
 			if (item->before != NULL)
 			{
 				order->owner.shop_id = item->before->shop_id;

@@ -26,7 +26,7 @@ docs_how_to() {
 	done
 	"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE shop' &&
 		"$BINDIR/psql" -X -q -d shop -v ON_ERROR_STOP=1 -v orders=600 -v ends_at='2026-06-30 12:00:00+08' \
-			-f "$source/examples/demo/generate.sql" &&
+			-f "$source/examples/demo/generate.sql" -f "$source/examples/demo/orders.sql" &&
 		"$BINDIR/psql" -X -q -d shop -c 'CREATE EXTENSION retention' &&
 		page_sql "$source"/docs/how-to/*.md | "$BINDIR/psql" -X -d shop -v ON_ERROR_STOP=1 -e
 }

@@ -24,7 +24,7 @@ export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktra
 # compile FLAGS...: what the encoding calls of the server and never reaches is
 # one function that aborts.
 compile() {
-	local sources=(test/fuzz/encoding_fuzz.c src/history_encoding.c src/history_builder.c src/history_stats.c) missing
+	local sources=(test/fuzz/encoding_fuzz.c src/history_encoding.c src/history_builder.c src/history_stats.c src/numeric_units.c) missing
 	local command=(gcc "$@" -fwrapv -Wall -Wextra -Wno-unused-parameter -Werror -Isrc
 		-I"$("$BINDIR/pg_config" --includedir-server)" "${sources[@]}" -o "$FOLDER/encoding_fuzz")
 

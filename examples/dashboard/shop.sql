@@ -219,8 +219,31 @@ AS $$
 	FROM retention.claim_messages('call', 5, worker => CASE WHEN extract(day FROM at)::integer % 2 = 0 THEN '小王' ELSE '小李' END, at => at)
 $$;
 
+-- A campaign whose effect is known: four in five orders that those held out would have
+-- placed in the two weeks after it are not placed.
+CREATE FUNCTION pg_temp.invite(at timestamptz)
+	RETURNS void
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	PERFORM retention.create_campaign('夏日新茶 Summer tea', audience => 'old customers', holdout => 0.25,
+		attribution_days => 14, cost => 500, segment_cost => 0.05);
+	PERFORM retention.add_campaign_step('夏日新茶 Summer tea', text => '{{nickname|亲}}，夏日新茶三天后到店。');
+	PERFORM retention.add_campaign_step('夏日新茶 Summer tea', delay => '3 days', ignores_caps => true,
+		text => '{{nickname|亲}}，新茶到了，凭 {{offer_code}} 立减 10 元。');
+	PERFORM retention.set_campaign_offer('夏日新茶 Summer tea', terms => '立减 10 元');
+	PERFORM retention.start_campaign('夏日新茶 Summer tea');
+	DELETE FROM coming AS c
+	USING retention.campaign_member AS m
+	WHERE m.customer_id = c.customer_id::text AND m.arm = 'holdout'
+		AND c.created_at BETWEEN at AND at + interval '14 days'
+		AND pg_temp.chance(c.id, 0, 'forgets') < 0.8;
+END
+$$;
+
 SELECT format('SET retention.clock = %L', day + time '10:30'),
 	format('SELECT pg_temp.shop_day(%L)', day - interval '1 day'),
+	CASE WHEN day = :'starts_on'::timestamptz + interval '20 days' THEN format('SELECT pg_temp.invite(%L)', day + time '10:30') END,
 	'CALL retention.run()',
 	format('SELECT pg_temp.send(%L)', day + time '10:30'),
 	format('SELECT pg_temp.call(%L)', day + time '10:30'),

@@ -155,6 +155,35 @@ static Target targets[] = {
 		" AND coalesce(retention.repurchase_rate($1) BETWEEN 0 AND 1, true)"
 		" AND (SELECT coalesce(retention.repurchase_rate(retention.merge(s)) = 1, true) FROM (VALUES ($1), ($1)) AS v (s)) AND $2 IS NOT NULL"
 	},
+	{
+		.name = "rfm_totals",
+		.type = "retention.rfm_totals",
+		.format = 1,
+		.share = 10,
+		.samples =
+		HISTORIES "SELECT retention.rfm_totals_send(retention.rfm_collect(history, '2024-05-05')) FROM h GROUP BY i % 9",
+		.check =
+		"SELECT retention.rfm_totals_send($1) = $2 AND $1::text::retention.rfm_totals::text = $1::text"
+		" AND retention.rfm_matrix($1) IS NOT NULL"
+		" AND (SELECT retention.merge(s) IS NOT NULL FROM (VALUES ($1), ($1)) AS v (s))"
+	},
+	{
+		.name = "rfm_orders",
+		.type = "retention.rfm_orders",
+		.format = 1,
+		.share = 10,
+		.samples =
+		"SELECT retention.rfm_orders_send(s) FROM (SELECT ARRAY["
+		"retention.rfm_collect(i, t, a), retention.rfm_collect(i::bigint, t, a), retention.rfm_collect(i::text, t, a),"
+		"retention.rfm_collect(md5(i::text)::uuid, t, a), retention.rfm_collect(i / 3.0, t, a)] AS states"
+		" FROM generate_series(1, 40) AS n,"
+		" LATERAL (SELECT n % 17 AS i, timestamptz '2024-01-01 00:00+00' + n * interval '1 hour' AS t, n / 4.0 AS a) AS m"
+		" GROUP BY n % 5) AS x, unnest(states) AS s",
+		.check =
+		"SELECT length(retention.rfm_orders_send($1)) = length(retention.rfm_orders_send($1::text::retention.rfm_orders))"
+		" AND retention.rfm_matrix($1::text::retention.rfm_orders) = retention.rfm_matrix($1)"
+		" AND (SELECT retention.merge(s) IS NOT NULL FROM (VALUES ($1)) AS v (s)) AND $2 IS NOT NULL"
+	},
 };
 
 #define NTARGETS ((int) (sizeof(targets) / sizeof(targets[0])))

@@ -18,6 +18,7 @@
 #include <setjmp.h>
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -46,6 +47,7 @@ not_reached(void)
 }
 
 MemoryContext CurrentMemoryContext = NULL;
+volatile sig_atomic_t InterruptPending = false;
 
 static void *blocks[4096];
 static int	nblocks;

@@ -28,7 +28,7 @@ SELECT retention.create_shop('CDNOW', 'Asia/Shanghai', 'USD');
 UPDATE retention.shop SET week_start = 'sunday';
 SELECT retention.attach_orders('orders', order_id => 'order_id', customer => 'customer_id', total => 'amount', paid_at => 'paid_at', channel => 'channel');
 \! psql -X -q -c "CALL retention.backfill('analytics_real.orders')" 2>/dev/null
-SELECT count(*) > 10 AS in_chunks, (SELECT count(*) FROM retention.customer_stats WHERE history_from IS NOT NULL) AS customers_with_chunks FROM retention.customer_history;
+SELECT count(*) > 5 AS in_chunks, (SELECT count(*) FROM retention.customer_stats WHERE history_from IS NOT NULL) AS customers_with_chunks FROM retention.customer_history;
 
 -- What counts is value: orders of nothing are purchases like others.
 CREATE TABLE histories AS

@@ -82,5 +82,7 @@ SELECT count(*) FROM retention.purchase;
 SELECT * FROM wrong;
 SELECT count(*) FROM retention.check_ledger();
 
+DROP SCHEMA shop CASCADE;
+
 \set ECHO none
 \i test/include/stop.sql

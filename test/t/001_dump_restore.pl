@@ -187,6 +187,15 @@ SELECT retention.open_feedback('3', '破了', region => 'Anhui', reference => 'k
 SELECT retention.solve_feedback('k1', '换货', shop => 'Tea House');
 INSERT INTO retention.care_call VALUES (1, '7', 'big_order_call', 'order:1:1', 1, 'mei', 'reached', 'happy', '2024-05-01', NULL);
 
+-- A campaign in its course: one offer code used, one step queued and one to come.
+SELECT retention.create_campaign('春 sale', 'old customers', 0.4, cost => 9.5, shop => 'Tea House');
+SELECT retention.set_campaign_offer('春 sale', '20 off', shop => 'Tea House');
+SELECT retention.add_campaign_step('春 sale', text => 'Hello {{nickname|you}}: {{offer_code}}', shop => 'Tea House');
+SELECT retention.add_campaign_step('春 sale', text => 'Come!', delay => '5 days', channel => 'call', shop => 'Tea House');
+SELECT retention.start_campaign('春 sale', shop => 'Tea House');
+SELECT retention.record_reply('春 sale', (SELECT min(customer_id) FROM retention.campaign_member), 'accepted', 'with a friend', shop => 'Tea House');
+SELECT retention.redeem_offer(code, customer_id, 'order 1', shop => 'Tea House') FROM retention.offer_code ORDER BY customer_id LIMIT 1;
+
 -- An order that could not be synced, a source truncated, one detached.
 INSERT INTO orders (customer_id, total, currency, paid_at) VALUES (7, 10, 'USD', '2024-05-01 12:00+00');
 INSERT INTO trials VALUES (1, 'tim', 5, '2024-05-01 12:00+00');
@@ -264,6 +273,18 @@ INSERT INTO web.orders VALUES (4, 'bob', 10, '2024-05-01 12:00+00');
 		at_noon($db, q(INSERT INTO trials VALUES (2, 'tim', 5, '2024-05-01 12:00+00')));
 		is($node->safe_psql($db, q(SELECT count(*) FROM retention.purchase p JOIN retention.source s USING (source_id) WHERE s.name = 'public.trials')), '1',
 			'the truncated source is settled by the next order');
+
+		# Arms are where they were, and would be drawn alike again; nobody hears twice.
+		is($node->safe_psql($db, q(
+			SELECT count(*) > 0, count(*) FILTER (WHERE arm <> retention.campaign_arm(campaign, shop_id, customer_id, 0.4)), count(DISTINCT arm)
+			FROM retention.campaign_member)), 't|0|2', 'arms are what they would be drawn as here');
+		my $queued = q(SELECT count(*) FROM retention.care_message WHERE rule = 'campaign:春 sale:1');
+		my $once = $node->safe_psql($db, $queued);
+		at_noon($db, q(CALL retention.run('2024-05-05 12:00+00')));
+		is($node->safe_psql($db, $queued), $once, 'a step that was queued is not queued again');
+		is($node->safe_psql($db, q(SELECT count(*) FROM retention.care_message WHERE rule = 'campaign:春 sale:2')), $once, 'the next one is');
+		is($node->safe_psql($db, q(SELECT count(*) FROM retention.offer_code o CROSS JOIN LATERAL retention.check_offer(o.code, o.customer_id, '2024-05-05', 'Tea House') AS c WHERE c.refusal IS NULL)),
+			$once - 1, 'offer codes are good, but for the one used');
 		at_noon($db, q(SELECT retention.detach('public.sales'); DROP TABLE sales, gone, trials));
 	};
 	return;
@@ -317,6 +338,12 @@ $node->command_ok([ 'pg_restore', '--exit-on-error', '--data-only', '--disable-t
 restored('data', 'schema and data apart');
 
 same_contents(contents('shop'), $before, 'nothing has changed where it was dumped');
+
+# Arms do not hang on anything that a server has in memory.
+my $arms = q(SELECT string_agg(retention.campaign_arm('autumn', 1, n::text, 0.5), ' ' ORDER BY n) FROM generate_series(1, 500) AS n);
+my $drawn = $node->safe_psql('shop', $arms);
+$node->restart;
+is($node->safe_psql('shop', $arms), $drawn, 'arms are drawn alike after a restart');
 
 $node->stop;
 done_testing();

@@ -85,6 +85,25 @@ export function customers(data, language) {
 			{ name: t('spent'), of: (d) => whole(d.spent), number: true },
 			{ name: t('days since'), of: (d) => whole(d.recency_days), number: true },
 			{ name: t('points'), of: (d) => whole(d.points), number: true },
+			{ name: t('still a customer'), of: (d) => percent(d.p_alive), number: true },
+			{ name: t('expected in a year'), of: (d) => whole(d.clv), number: true },
+		])),
+		card({ title: t('Who is still a customer?'), note: t('By the forecast: customers by the probability that they are, and what they are expected to spend in a year.') },
+			chart(data.alive, t('nothing yet'), {
+				x: { label: t('still a customer'), tickFormat: '%', domain: [0, 1] },
+				y: { grid: true, label: t('customers') },
+				marks: [
+					Plot.rectY(data.alive, { x1: (d) => d.p_alive - 0.05, x2: (d) => d.p_alive + 0.05, y: 'customers', fill: colors[0], inset: 1 }),
+					Plot.text(data.alive, { x: 'p_alive', y: 'customers', text: (d) => whole(d.clv), dy: -8, fill: colors[1] }),
+					Plot.ruleY([0]),
+				],
+			})),
+		card({ title: t('Worth winning back'), note: t('More likely gone than not, by what they spent and how much hope is left.') }, table(data.win_back, [
+			{ name: t('customer'), of: (d) => d.name },
+			{ name: t('purchases'), of: (d) => whole(d.purchases), number: true },
+			{ name: t('spent'), of: (d) => whole(d.spent), number: true },
+			{ name: t('days since'), of: (d) => whole(d.recency_days), number: true },
+			{ name: t('still a customer'), of: (d) => percent(d.p_alive), number: true },
 		])),
 		card({ title: t('To call back'), note: t('They have an unpaid order.'), wide: true }, table(data.call_back, [
 			{ name: t('customer'), of: (d) => d.name },

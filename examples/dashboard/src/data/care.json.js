@@ -13,8 +13,14 @@ await answer({
 		FROM retention.care_effect
 		GROUP BY month
 		ORDER BY month`,
+	campaigns: `
+		SELECT name, state, treated_customers, holdout_customers, sent, conversion, holdout_conversion,
+			lift, lift_low, lift_high, sales, cost, conclusion
+		FROM retention.campaigns
+		WHERE state <> 'draft'
+		ORDER BY starts_at`,
 	skipped: `
-		SELECT reason, min(explanation) AS explanation, count(*) AS messages
+		SELECT reason, min(explanation) AS explanation, min(explanation_zh) AS explanation_zh, count(*) AS messages
 		FROM retention.care_skipped
 		GROUP BY reason
 		ORDER BY count(*) DESC, reason`,

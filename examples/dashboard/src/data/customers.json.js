@@ -21,9 +21,21 @@ await answer({
 	tiers: `SELECT * FROM retention.tier_distribution()`,
 	best: `
 		SELECT customer_id, coalesce(nickname, name, customer_id) AS name, tier, segment, segment_cn8, purchases, spent,
-			recency_days, points
+			recency_days, points, p_alive, clv
 		FROM retention.customers
 		ORDER BY spent DESC, customer_id
+		LIMIT 25`,
+	alive: `
+		SELECT least(width_bucket(p_alive, 0, 1, 10), 10) / 10.0 - 0.05 AS p_alive, count(*) AS customers, sum(clv) AS clv
+		FROM retention.customers
+		WHERE p_alive IS NOT NULL
+		GROUP BY 1
+		ORDER BY 1`,
+	win_back: `
+		SELECT customer_id, coalesce(nickname, name, customer_id) AS name, purchases, spent, recency_days, p_alive
+		FROM retention.customers
+		WHERE p_alive < 0.5
+		ORDER BY spent * p_alive DESC, customer_id
 		LIMIT 25`,
 	call_back: `
 		SELECT customer_id, coalesce(nickname, name, customer_id) AS name, unpaid_orders, purchases, spent, tier
