@@ -462,6 +462,14 @@ sample_writable(Datum datum, MemoryContext context)
 	return sample_parse(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat), context);
 }
 
+static void
+refuse_mixed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("cannot merge states of different models")));
+}
+
 static Datum
 unchanged(FunctionCallInfo fcinfo)
 {
@@ -480,6 +488,8 @@ transition(FunctionCallInfo fcinfo, SampleKind kind, double frequency, double me
 		sample = sample_create(aggregate_context(fcinfo), kind);
 	else
 		sample = sample_writable(PG_GETARG_DATUM(0), aggregate_context(fcinfo));
+	if (sample->kind != kind)
+		refuse_mixed();
 
 	/* Adding 0 turns -0 into 0, which has other bits. */
 	group.frequency = frequency + 0.0;
@@ -582,9 +592,7 @@ customer_sample_merge(PG_FUNCTION_ARGS)
 		sample = sample_writable(PG_GETARG_DATUM(0), context);
 
 	if (sample->kind != other->kind)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cannot merge states of different models")));
+		refuse_mixed();
 	/* In order of slots, groups would crowd one end of a smaller table. */
 	table_reserve(sample, sample->ngroups + other->ngroups);
 	for (uint64 i = 0; i < other->nslots; i++)

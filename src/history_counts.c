@@ -600,15 +600,24 @@ counts_transition(FunctionCallInfo fcinfo, CountsReader reader, int first,
 	*call = counts_call(fcinfo, reader, first);
 
 	if (PG_ARGISNULL(0))
-		return counts_create(aggregate_context(fcinfo), &(*call)->question);
+	{
+		state = counts_create(aggregate_context(fcinfo), &(*call)->question);
+		state->asked_by = *call;
+		return state;
+	}
 	state = counts_expanded(PG_GETARG_DATUM(0));
 	if (state == NULL || !VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		state = counts_writable(PG_GETARG_DATUM(0), aggregate_context(fcinfo));
-	if (unlikely((*call)->varies) &&
-		memcmp(&state->question, &(*call)->question, sizeof(CountsQuestion)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the arguments after the history must be the same for all rows of a group")));
+
+	/* Any role may make an aggregate of it that starts with a state of its own. */
+	if (unlikely((*call)->varies || state->asked_by != *call))
+	{
+		if (memcmp(&state->question, &(*call)->question, sizeof(CountsQuestion)) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the arguments after the history must be the same for all rows of a group")));
+		state->asked_by = *call;
+	}
 	return state;
 }
 

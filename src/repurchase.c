@@ -48,6 +48,7 @@ Datum
 repurchase_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggcontext;
+	const KeyType *key;
 	KeySet	   *state;
 
 	if (PG_ARGISNULL(1))
@@ -57,33 +58,20 @@ repurchase_add(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	if (PG_ARGISNULL(0))
-	{
-		KeyType    *key = (KeyType *) fcinfo->flinfo->fn_extra;
-
-		if (!AggCheckCallContext(fcinfo, &aggcontext))
-			elog(ERROR, "repurchase_add called outside an aggregate");
-		if (key == NULL)
-		{
-			Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
-
-			if (!OidIsValid(type))
-				elog(ERROR, "could not determine the type of the customer");
-			key = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(KeyType));
-			key_type_init(key, type, PG_GET_COLLATION());
-			fcinfo->flinfo->fn_extra = key;
-		}
-		state = key_set_create(aggcontext, key, 0);
-	}
-	else if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
+	key = key_type_of_argument(fcinfo, 1);
+	if (!PG_ARGISNULL(0) && VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		state = key_set_expanded(PG_GETARG_DATUM(0));
 	else
 	{
 		if (!AggCheckCallContext(fcinfo, &aggcontext))
 			elog(ERROR, "repurchase_add called outside an aggregate");
-		state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
+		if (PG_ARGISNULL(0))
+			state = key_set_create(aggcontext, key, 0);
+		else
+			state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
 	}
 
+	key_set_check_type(state, key);
 	key_set_add(state, PG_GETARG_DATUM(1));
 	return EOHPGetRWDatum(&state->hdr);
 }

@@ -376,6 +376,7 @@ aggregate_context(FunctionCallInfo fcinfo)
 Datum
 rfm_orders_add(PG_FUNCTION_ARGS)
 {
+	const KeyType *key;
 	RfmOrders  *state;
 	TimestampTz at;
 	Numeric		amount;
@@ -390,21 +391,17 @@ rfm_orders_add(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
+	key = key_type_of_argument(fcinfo, 1);
 	if (PG_ARGISNULL(0))
 	{
-		KeyType		key;
-		Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
-
-		if (!OidIsValid(type))
-			elog(ERROR, "could not determine the type of the customer");
-		key_type_init(&key, type, PG_GET_COLLATION());
 		state = orders_create(aggregate_context(fcinfo));
-		state->customers = key_set_create_numbered(state->hdr.eoh_context, &key, 0);
+		state->customers = key_set_create_numbered(state->hdr.eoh_context, key, 0);
 	}
 	else if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		state = orders_expanded(PG_GETARG_DATUM(0));
 	else
 		state = orders_writable(PG_GETARG_DATUM(0), aggregate_context(fcinfo));
+	key_set_check_type(state->customers, key);
 
 	at = PG_GETARG_TIMESTAMPTZ(2);
 	if (TIMESTAMP_NOT_FINITE(at))
