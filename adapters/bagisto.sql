@@ -7,7 +7,7 @@
 -- Laravel makes no index for a foreign key: see the warnings when attaching.
 CREATE FUNCTION retention.adapter_bagisto()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $adapter$
 	VALUES

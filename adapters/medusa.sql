@@ -6,7 +6,7 @@
 -- softly, and an order's items and totals are kept once a version of the order.
 CREATE FUNCTION retention.adapter_medusa()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $adapter$
 	VALUES

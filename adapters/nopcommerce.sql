@@ -8,7 +8,7 @@
 -- required, 20 not yet, 25 partially, 30 shipped, 40 delivered.  Times are UTC.
 CREATE FUNCTION retention.adapter_nopcommerce()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $adapter$
 	VALUES

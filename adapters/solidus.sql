@@ -5,7 +5,7 @@
 -- Where its tables differ from those of Spree, the texts have a section for it.
 CREATE FUNCTION retention.adapter_solidus()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT p.*

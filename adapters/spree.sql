@@ -6,7 +6,7 @@
 -- times in UTC, without a zone.
 CREATE FUNCTION retention.adapter_spree()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $adapter$
 	VALUES

@@ -6,7 +6,7 @@
 -- Amounts are in hundredths; times are in the time zone of PHP, without one.
 CREATE FUNCTION retention.adapter_sylius()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $adapter$
 	VALUES

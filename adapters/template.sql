@@ -29,7 +29,7 @@
 
 CREATE OR REPLACE FUNCTION retention.adapter_myshop()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $adapter$
 	VALUES

@@ -6,7 +6,7 @@
 -- where Vendure dates each change of state.
 CREATE FUNCTION retention.adapter_vendure()
 	RETURNS SETOF retention.adapter_part
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $adapter$
 	VALUES

@@ -4,7 +4,7 @@
 
 CREATE FUNCTION retention.points_reason(entry retention.points_entry)
 	RETURNS text
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE entry.kind
@@ -25,7 +25,7 @@ COMMENT ON FUNCTION retention.points_reason(retention.points_entry) IS 'Why an e
 
 CREATE FUNCTION retention.points_reason_zh(entry retention.points_entry)
 	RETURNS text
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE entry.kind

@@ -64,7 +64,7 @@ COMMENT ON FUNCTION retention.adapter_parts(text) IS 'The parts of a system''s a
 
 CREATE FUNCTION retention.adapter_tables(part retention.adapter_part)
 	RETURNS SETOF text
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT (part).relation

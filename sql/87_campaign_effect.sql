@@ -262,6 +262,7 @@ CREATE FUNCTION retention.lift_sentence(
 	RETURNS text
 	LANGUAGE plpgsql
 	IMMUTABLE
+	PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -300,7 +300,6 @@ evaluate(const Condition *condition, const char *time_zone, TimestampTz at, Cond
 	static int	nested = 0;
 	MemoryContext caller = CurrentMemoryContext;
 	RestrictedContext saved;
-	int			guc_level = NewGUCNestLevel();
 
 	if (nested >= MAX_NESTED_CONDITIONS)
 		ereport(ERROR,
@@ -339,7 +338,6 @@ evaluate(const Condition *condition, const char *time_zone, TimestampTz at, Cond
 	PG_END_TRY();
 	restricted_leave(&saved);
 	SPI_finish();
-	AtEOXact_GUC(false, guc_level);
 }
 
 void

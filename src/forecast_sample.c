@@ -10,6 +10,7 @@
 #include "forecast.h"
 
 #include "compat.h"
+#include "state_text.h"
 
 #include <math.h>
 
@@ -419,29 +420,17 @@ customer_sample_recv(PG_FUNCTION_ARGS)
 Datum
 customer_sample_out(PG_FUNCTION_ARGS)
 {
-	struct varlena *flat = PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	Size		size = VARSIZE_ANY_EXHDR(flat);
-	char	   *text = (char *) palloc(size * 2 + 1);
-
-	hex_encode(VARDATA_ANY(flat), size, text);
-	text[size * 2] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(state_text(PG_GETARG_DATUM(0)));
 }
 
 Datum
 customer_sample_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
-	Size		length = strlen(text);
-	char	   *bytes = (char *) palloc(length / 2 + 1);
-	Size		size = hex_decode(text, length, bytes);
+	StringInfoData bytes;
 
-	if (size == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s: \"%s\"", "customer_sample", text),
-				 errhint("States are made by purchases_collect() and values_collect().")));
-	return EOHPGetRWDatum(&sample_parse(bytes, size, CurrentMemoryContext)->hdr);
+	state_bytes(&bytes, PG_GETARG_CSTRING(0), "customer_sample",
+				"States are made by purchases_collect() and values_collect().");
+	return EOHPGetRWDatum(&sample_parse(bytes.data, bytes.len, CurrentMemoryContext)->hdr);
 }
 
 /* ----------------------------------------------------------------
@@ -473,6 +462,14 @@ sample_writable(Datum datum, MemoryContext context)
 	return sample_parse(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat), context);
 }
 
+static void
+refuse_mixed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("cannot merge states of different models")));
+}
+
 static Datum
 unchanged(FunctionCallInfo fcinfo)
 {
@@ -491,6 +488,8 @@ transition(FunctionCallInfo fcinfo, SampleKind kind, double frequency, double me
 		sample = sample_create(aggregate_context(fcinfo), kind);
 	else
 		sample = sample_writable(PG_GETARG_DATUM(0), aggregate_context(fcinfo));
+	if (sample->kind != kind)
+		refuse_mixed();
 
 	/* Adding 0 turns -0 into 0, which has other bits. */
 	group.frequency = frequency + 0.0;
@@ -593,9 +592,7 @@ customer_sample_merge(PG_FUNCTION_ARGS)
 		sample = sample_writable(PG_GETARG_DATUM(0), context);
 
 	if (sample->kind != other->kind)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cannot merge states of different models")));
+		refuse_mixed();
 	/* In order of slots, groups would crowd one end of a smaller table. */
 	table_reserve(sample, sample->ngroups + other->ngroups);
 	for (uint64 i = 0; i < other->nslots; i++)

@@ -77,6 +77,7 @@ typedef struct HistoryCounts
 	ExpandedObjectHeader hdr;
 	int			magic;
 	CountsQuestion question;
+	const void *asked_by;		/* the call known to ask this question */
 	int			scale;
 	int64		ncells;
 	uint64		nslots;			/* a power of two */

@@ -913,6 +913,31 @@ key_type_name(const KeyType *key)
 	return format_type_be(key->type);
 }
 
+/*
+ * The type of an argument of a transition function, found once a query.
+ */
+const KeyType *
+key_type_of_argument(FunctionCallInfo fcinfo, int argno)
+{
+	KeyType    *key = (KeyType *) fcinfo->flinfo->fn_extra;
+
+	if (key == NULL)
+	{
+		Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argno);
+
+		if (!OidIsValid(type))
+			elog(ERROR, "could not determine the type of the customer");
+		key = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(KeyType));
+		key_type_init(key, type, PG_GET_COLLATION());
+		fcinfo->flinfo->fn_extra = key;
+	}
+	return key;
+}
+
+/*
+ * Keys of one type compared by another's functions would be read as what they
+ * are not; any role may make an aggregate that starts with a state of its own.
+ */
 void
 key_set_check_type(const KeySet *set, const KeyType *key)
 {

@@ -120,6 +120,7 @@ extern void key_set_fetch(const KeySet *set, Datum value);
 extern int64 key_reader_number(const KeyReader *reader);
 
 /* An error unless both have keys of the same type. */
+extern const KeyType *key_type_of_argument(FunctionCallInfo fcinfo, int argno);
 extern void key_set_check_type(const KeySet *set, const KeyType *key);
 
 /* The external form, as repurchase_state has it. */

@@ -14,11 +14,17 @@
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "utils/elog.h"
+#include "utils/guc.h"
 #include "utils/resowner.h"
 
+/*
+ * A setting made by that SQL must not last: the next statement of ours would be
+ * read along its search_path, with the rights of the extension's owner.
+ */
 void
 restricted_save(RestrictedContext *saved)
 {
+	saved->guc_level = NewGUCNestLevel();
 	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
 	saved->read_only = XactReadOnly;
 }
@@ -41,6 +47,7 @@ restricted_leave(const RestrictedContext *saved)
 {
 	SetUserIdAndSecContext(saved->user, saved->sec_context);
 	XactReadOnly = saved->read_only;
+	AtEOXact_GUC(false, saved->guc_level);
 }
 
 bool
@@ -96,10 +103,7 @@ restricted_run_guarded(RestrictedWork work, void *arg)
 	PG_TRY();
 	{
 		work(arg);
-		restricted_leave(&saved);
 		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller_context);
-		CurrentResourceOwner = caller_owner;
 	}
 	PG_CATCH();
 	{
@@ -107,10 +111,10 @@ restricted_run_guarded(RestrictedWork work, void *arg)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller_context);
-		CurrentResourceOwner = caller_owner;
-		restricted_leave(&saved);
 	}
 	PG_END_TRY();
+	MemoryContextSwitchTo(caller_context);
+	CurrentResourceOwner = caller_owner;
+	restricted_leave(&saved);
 	return error;
 }

@@ -14,8 +14,10 @@ typedef struct RestrictedContext
 	Oid			user;
 	int			sec_context;
 	bool		read_only;
+	int			guc_level;
 } RestrictedContext;
 
+/* From here on, what is SET is undone by restricted_leave(). */
 extern void restricted_save(RestrictedContext *saved);
 
 /* Become the role; sec_flags are added to what restricts it anyway. */

@@ -240,7 +240,8 @@ DEMO_SECTIONS=('100%' 'Customer groups' 'RFM segments' 'Tiers' 'Repurchase by mo
 tap_test() {
 	local output=$FOLDER/$1.tap
 
-	as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" \
+	# PostgreSQL's own test library takes LC_ALL away: LANG says how nodes are encoded
+	as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" LANG=C.UTF-8 \
 		PATH="$BINDIR:$PATH" TESTDIR="$FOLDER/tap/$1" TESTDATADIR="$FOLDER/tap/$1" \
 		TESTLOGDIR="$FOLDER/tap/$1" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
 		top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
