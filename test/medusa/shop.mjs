@@ -2,26 +2,26 @@
 // variables name, its API on the given port of 127.0.0.1.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Owner } from './api.mjs';
 
 const LOG = 'medusa.log';
 const OWNER = { email: 'owner@example.org', password: 'owner' };
 
-async function run(...words) {
-	const log = createWriteStream(LOG, { flags: 'a' });
-	await once(log, 'open');
-	return spawn('node_modules/.bin/medusa', words, {
+const log = openSync(LOG, 'a');
+const run = (...words) =>
+	spawn('node_modules/.bin/medusa', words, {
 		env: { ...process.env, NODE_ENV: 'production' },
 		stdio: ['ignore', log, log],
 	});
-}
+const broken = (command, status) =>
+	new Error(`medusa ${command}: exit status ${status}\n${readFileSync(LOG, 'utf8').slice(-3000)}`);
 
 async function finished(...words) {
-	const [status] = await once(await run(...words), 'exit');
+	const [status] = await once(run(...words), 'exit');
 	if (status !== 0) {
-		throw new Error(`medusa ${words[0]}: exit status ${status}\n${readFileSync(LOG, 'utf8').slice(-3000)}`);
+		throw broken(words[0], status);
 	}
 }
 
@@ -31,12 +31,12 @@ export async function startShop(port) {
 
 	await finished('db:migrate');
 	await finished('user', '-e', OWNER.email, '-p', OWNER.password);
-	const server = await run('start', '-H', '127.0.0.1', '-p', String(port));
+	const server = run('start', '-H', '127.0.0.1', '-p', String(port));
 	const gone = once(server, 'exit');
 	process.on('exit', () => server.kill('SIGKILL'));
 	for (let answered = false; !answered; await wait(200)) {
 		if (server.exitCode !== null) {
-			throw new Error(`medusa start: exit status ${server.exitCode}\n${readFileSync(LOG, 'utf8').slice(-3000)}`);
+			throw broken('start', server.exitCode);
 		}
 		answered = await fetch(`${url}/health`).then((answer) => answer.ok, () => false);
 	}
