@@ -14,6 +14,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(invalidate_cache);
@@ -56,6 +57,12 @@ cache_begin_read(CacheWatch *watch)
 
 	watch->relid = retention_relation(watch->table);
 	watch->valid = true;
+}
+
+void
+cache_retire(MemoryContext context)
+{
+	MemoryContextSetParent(context, TopTransactionContext);
 }
 
 /*

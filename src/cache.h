@@ -23,4 +23,11 @@ typedef struct CacheWatch
 
 extern void cache_begin_read(CacheWatch *watch);
 
+/*
+ * Let go of what was read before.  Whoever is at work with it keeps it until
+ * the end of the transaction: another session's change may arrive at any lock
+ * that is taken.
+ */
+extern void cache_retire(MemoryContext context);
+
 #endif							/* RETENTION_CACHE_H */

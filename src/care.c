@@ -198,7 +198,7 @@ load_rules(void)
 	rules = NIL;
 	any_rule_on = false;
 	if (rule_context != NULL)
-		MemoryContextDelete(rule_context);
+		cache_retire(rule_context);
 	rule_context = NULL;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "retention care rules",

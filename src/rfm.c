@@ -417,7 +417,7 @@ segment_load(void)
 		if (default_watch.valid && override_watch.valid)
 			return;
 		segment_schemes = NIL;
-		MemoryContextDelete(segment_context);
+		cache_retire(segment_context);
 		segment_context = NULL;
 	}
 

@@ -108,7 +108,7 @@ shop_load(void)
 		if (shop_watch.valid)
 			return;
 		shops = NIL;
-		MemoryContextDelete(shop_context);
+		cache_retire(shop_context);
 		shop_context = NULL;
 	}
 

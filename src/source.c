@@ -48,24 +48,38 @@ source_forget_plans(Source *source)
 	source->planned = false;
 }
 
-static void
-forget_sources(void)
+/* What was loaded together, with plans that are not in its memory. */
+typedef struct Loaded
 {
+	MemoryContextCallback callback;
+	List	   *sources;
+	List	   *watches;
+} Loaded;
+
+static void
+free_plans(void *arg)
+{
+	Loaded	   *loaded = (Loaded *) arg;
 	ListCell   *lc;
 
-	foreach(lc, sources)
+	foreach(lc, loaded->sources)
 		source_forget_plans((Source *) lfirst(lc));
-	foreach(lc, watches)
+	foreach(lc, loaded->watches)
 	{
 		ListCell   *path;
 
 		foreach(path, ((Watch *) lfirst(lc))->paths)
 			SPI_freeplan(((WatchPath *) lfirst(path))->plan);
 	}
+}
+
+static void
+forget_sources(void)
+{
 	sources = NIL;
 	watches = NIL;
 	if (source_context != NULL)
-		MemoryContextDelete(source_context);
+		cache_retire(source_context);
 	source_context = NULL;
 }
 
@@ -153,6 +167,7 @@ load_sources(void)
 	MemoryContext caller;
 	List	   *loaded_sources = NIL;
 	List	   *loaded_watches = NIL;
+	Loaded	   *loaded;
 	ListCell   *lc;
 	bool		isnull;
 
@@ -189,6 +204,12 @@ load_sources(void)
 				source->facts_relid = watch->relid;
 		}
 	}
+	loaded = (Loaded *) palloc0(sizeof(Loaded));
+	loaded->sources = loaded_sources;
+	loaded->watches = loaded_watches;
+	loaded->callback.func = free_plans;
+	loaded->callback.arg = loaded;
+	MemoryContextRegisterResetCallback(context, &loaded->callback);
 	MemoryContextSwitchTo(caller);
 
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -317,10 +338,4 @@ const char *
 source_key_column(const Source *source)
 {
 	return source_kinds[source->kind].key_column;
-}
-
-MemoryContext
-source_memory(void)
-{
-	return source_context;
 }

@@ -76,9 +76,6 @@ extern const char *source_key_column(const Source *source);
 /* The plan from rows of a relation to order ids; through source_run(). */
 extern SPIPlanPtr watch_path_plan(Watch *watch, Oid relid);
 
-/* Where they live, for what is cached with them. */
-extern MemoryContext source_memory(void);
-
 /* Frees the plans of its facts: they are made anew at the next reading. */
 extern void source_forget_plans(Source *source);
 

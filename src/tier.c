@@ -99,7 +99,7 @@ tier_load(void)
 		if (default_watch.valid && shop_watch.valid)
 			return;
 		rungs = NIL;
-		MemoryContextDelete(tier_context);
+		cache_retire(tier_context);
 		tier_context = NULL;
 	}
 

@@ -304,7 +304,7 @@ watch_path_plan(Watch *watch, Oid relid)
 			return ((WatchPath *) lfirst(lc))->plan;
 	}
 	plan = prepare_path(watch, relid);
-	caller = MemoryContextSwitchTo(source_memory());
+	caller = MemoryContextSwitchTo(GetMemoryChunkContext(watch));
 	path = (WatchPath *) palloc(sizeof(WatchPath));
 	path->relid = relid;
 	path->plan = plan;

@@ -96,6 +96,8 @@ build_server() {
 		) >"$SERVER_CACHE/build.log" 2>&1 || { tail -n 20 "$SERVER_CACHE/build.log" >&2; die "PostgreSQL was not built"; }
 		chmod -R a+rX "$SERVER_CACHE"
 	fi
+	# the extension is installed there by the server's user
+	[ -z "$SERVER_USER" ] || chown -R "$SERVER_USER" "$SERVER_CACHE/server"
 	BINDIR=$SERVER_CACHE/server/bin
 	as_server test -x "$BINDIR/postgres" || die "the server's user may not look into $SERVER_CACHE: set SERVER_CACHE"
 }
@@ -121,6 +123,31 @@ all_tests() {
 		name=$(basename "$name" .sql)
 		[[ $name == real_* && -z ${RETENTION_DATA:-} ]] || echo "$name"
 	done
+}
+
+wait_for_server() {
+	local i
+
+	for i in $(seq 120); do
+		! "$BINDIR/pg_isready" -q || return 0
+		sleep 1
+	done
+	die "the server did not start"
+}
+
+# From the end of start.sql to the next CREATE EXTENSION, which would take an hour, caches are discarded.
+discard_after_start() {
+	as_server tee "$FOLDER/discard.sql" >/dev/null <<-'SQL'
+		CREATE OR REPLACE FUNCTION public.keep_caches() RETURNS event_trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			PERFORM set_config('debug_discard_caches', '0', false);
+		END
+		$$;
+		DROP EVENT TRIGGER IF EXISTS keep_caches;
+		CREATE EVENT TRIGGER keep_caches ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION', 'DROP EXTENSION') EXECUTE FUNCTION public.keep_caches();
+		SET debug_discard_caches = 1;
+	SQL
+	as_server sed -i "/^RESET client_min_messages;/r $FOLDER/discard.sql" "$FOLDER/src/test/include/start.sql"
 }
 
 # nothing_in_log PATTERN: what a sanitizer or an assertion said fails the run
@@ -158,19 +185,22 @@ with_asan() {
 		install_stage "$FOLDER/src" with_llvm=no >>"$FOLDER/build.log" 2>&1 || { cat "$FOLDER/build.log"; die "not built"; }
 
 	# The server is not built with it: the library comes first, and leaks are
-	# what PostgreSQL's contexts are for.
-	export LD_PRELOAD=$asan
-	export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:verify_asan_link_order=0:log_path=$FOLDER/report.asan
-	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$FOLDER/report.ubsan
+	# what PostgreSQL's contexts are for.  Only the server: initdb hangs with it.
 	start_cluster "max_prepared_transactions = 5"
-	unset LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS
+	as_server "$BINDIR/pg_ctl" -D "$FOLDER/data" -s -w stop </dev/null
+	as_server env LD_PRELOAD="$asan" \
+		ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:verify_asan_link_order=0:log_path=$FOLDER/report.asan" \
+		UBSAN_OPTIONS="print_stacktrace=1:log_path=$FOLDER/report.ubsan" \
+		"$BINDIR/postgres" -D "$FOLDER/data" >>"$FOLDER/server.log" 2>&1 </dev/null &
+	wait_for_server
 
 	"$BINDIR/psql" -X -q -d postgres -c "CREATE FUNCTION over_read(integer) RETURNS integer LANGUAGE c AS '$FOLDER/over_read/over_read.so'" \
 		-c 'SELECT over_read(0)' >/dev/null 2>&1
 	grep -rqs 'stack-buffer-overflow' "$FOLDER"/report.* || die "the deliberate over-read was not found"
 	echo "ok  a deliberate over-read is found"
 	rm -f "$FOLDER"/report.*
-	sleep 3
+	sleep 1
+	wait_for_server
 
 	run_regress "${TESTS[@]}"
 	STATUS=$?
@@ -208,7 +238,7 @@ case $MODE in
 		start_cluster "max_prepared_transactions = 5"
 		run_regress "${TESTS[@]}" || STATUS=1
 		echo "# with debug_discard_caches = 1"
-		"$BINDIR/psql" -X -q -d postgres -c 'ALTER SYSTEM SET debug_discard_caches = 1' -c 'SELECT pg_reload_conf()' >/dev/null
+		discard_after_start
 		# shellcheck disable=SC2086
 		run_regress $DISCARD_TESTS || STATUS=1
 		nothing_in_log 'TRAP: |was terminated by signal|PANIC' || STATUS=1
@@ -229,10 +259,7 @@ case $MODE in
 			--suppressions="$SUPPRESSIONS" --log-file="$FOLDER/report.valgrind.%p" --error-markers=VALGRINDERROR-BEGIN,VALGRINDERROR-END \
 			"$BINDIR/postgres" -D "$FOLDER/data" >"$FOLDER/server.log" 2>&1 </dev/null &
 		export PGHOST=$FOLDER PGPORT=5432 PGUSER=postgres
-		for _ in $(seq 120); do
-			"$BINDIR/pg_isready" -q && break
-			sleep 1
-		done
+		wait_for_server
 		run_regress "${TESTS[@]}" || STATUS=1
 		nothing_in_log 'VALGRINDERROR-BEGIN' || STATUS=1
 		;;
