@@ -17,9 +17,10 @@ AS $adapter$
 		-- provider has authorized is as good as paid, but not what Medusa's own
 		-- provider "authorizes", which stands for a transfer or cash to come.  An
 		-- authorization canceled with the order does not make it one never paid.
-		-- Paid once, an order stays so when an edit makes it dearer.  A canceled
-		-- order sold nothing, so of its money only what was given back counts as
-		-- paid.  Hardly any shop marks orders completed: delivered whole is enough.
+		-- Paid once, in any of its versions, an order stays so when an edit or an
+		-- exchange makes it dearer.  A canceled order sold nothing, so of its money
+		-- only what was given back counts as paid.  Hardly any shop marks orders
+		-- completed: delivered whole is enough.
 		('orders', NULL, true, jsonb_build_object('facts', $$
 SELECT
 	o.id AS order_id,
@@ -35,8 +36,8 @@ SELECT
 	NOT o.is_draft_order AND o.status::text <> 'draft' AND o.deleted_at IS NULL AS placed,
 	o.created_at AS placed_at,
 	NOT o.is_draft_order AND o.deleted_at IS NULL
-		AND greatest(m.paid, a.ever_authorized) >= least(s.total, s.original_total)
-		AND (greatest(m.paid, a.ever_authorized) > 0 OR s.original_total = 0 AND o.status::text <> 'canceled')
+		AND s.was_paid
+		AND (greatest(m.paid, a.ever_authorized) > 0 OR s.first_total = 0 AND o.status::text <> 'canceled')
 		AND (greatest(m.paid, a.authorized) > 0 OR a.ever_authorized = 0 OR o.status::text = 'canceled') AS paid_in_full,
 	coalesce(least(m.paid_at, a.authorized_at), o.created_at) AS paid_at,
 	i.all_shipped AS shipped,
@@ -54,13 +55,6 @@ SELECT
 		'phone', d.phone)) AS attributes
 FROM {{order}} o
 LEFT JOIN {{order_address}} d ON d.id = o.shipping_address_id
-CROSS JOIN LATERAL (
-	SELECT
-		coalesce(max(coalesce(s.totals -> 'current_order_total' ->> 'value', s.totals ->> 'current_order_total')::numeric), 0) AS total,
-		coalesce(max(coalesce(s.totals -> 'original_order_total' ->> 'value', s.totals ->> 'original_order_total')::numeric), 0) AS original_total
-	FROM {{order_summary}} s
-	WHERE s.order_id = o.id AND s.version = o.version AND s.deleted_at IS NULL
-) AS s
 CROSS JOIN LATERAL (
 	SELECT
 		coalesce(sum(t.amount) FILTER (WHERE t.amount > 0), 0) AS paid,
@@ -81,6 +75,24 @@ CROSS JOIN LATERAL (
 		AND p.deleted_at IS NULL
 		AND p.provider_id NOT LIKE 'pp\_system%'
 ) AS a
+CROSS JOIN LATERAL (
+	SELECT
+		coalesce(max(s.total) FILTER (WHERE s.version = o.version), 0) AS total,
+		(array_agg(s.total ORDER BY s.version))[1] AS first_total,
+		coalesce(bool_or(s.total <= greatest(a.ever_authorized, s.paid)), false) AS was_paid
+	FROM (
+		SELECT
+			s.version,
+			coalesce(s.totals -> 'current_order_total' ->> 'value', s.totals ->> 'current_order_total')::numeric AS total,
+			(
+				SELECT sum(t.amount)
+				FROM {{order_transaction}} t
+				WHERE t.order_id = o.id AND t.version <= s.version AND t.amount > 0 AND t.deleted_at IS NULL
+			) AS paid
+		FROM {{order_summary}} s
+		WHERE s.order_id = o.id AND s.version <= o.version AND s.deleted_at IS NULL
+	) AS s
+) AS s
 CROSS JOIN LATERAL (
 	SELECT
 		coalesce(bool_and(i.shipped_quantity >= i.quantity), false) AS all_shipped,

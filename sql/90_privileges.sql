@@ -268,6 +268,8 @@ GRANT EXECUTE ON FUNCTION
 	retention.record_attendance(text, text, timestamptz, text),
 	retention.record_attendance(text, anynonarray, timestamptz, text)
 TO retention_operator;
+
+-- Whether all is well.
 GRANT EXECUTE ON FUNCTION
 	retention.library_version(),
 	retention.library_fits(),

@@ -174,7 +174,7 @@ customer_argument(FunctionCallInfo fcinfo, int n, CustomerGroup *customer)
 	customer->measure = PG_GETARG_FLOAT8(n + 1);
 	customer->age = PG_GETARG_FLOAT8(n + 2);
 	customer->customers = 1;
-	check_purchases(customer->frequency, customer->measure, customer->age);
+	forecast_check_purchases(customer->frequency, customer->measure, customer->age);
 }
 
 /* A number of argument n that must be finite and not negative. */

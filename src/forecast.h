@@ -48,7 +48,7 @@ extern CustomerSample *sample_argument(FunctionCallInfo fcinfo, int n, SampleKin
 extern CustomerGroup *sample_sorted(const CustomerSample *sample);
 
 /* What is known of a customer, checked: an error names what cannot be. */
-extern void check_purchases(double frequency, double recency, double age);
+extern void forecast_check_purchases(double frequency, double recency, double age);
 extern void check_values(double frequency, double mean_value);
 
 /* A customer's purchases as the models see them, one a day at most. */

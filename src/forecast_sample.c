@@ -10,6 +10,7 @@
 #include "forecast.h"
 
 #include "compat.h"
+#include "state_text.h"
 
 #include <math.h>
 
@@ -226,7 +227,7 @@ check_frequency(double frequency)
 }
 
 void
-check_purchases(double frequency, double recency, double age)
+forecast_check_purchases(double frequency, double recency, double age)
 {
 	check_frequency(frequency);
 	check_number("recency", recency);
@@ -347,7 +348,7 @@ sample_parse(const char *data, Size size, MemoryContext context)
 		group.age = double_from_bits((uint64) pq_getmsgint64(&buf));
 		group.customers = pq_getmsgint64(&buf);
 		if (kind == SAMPLE_PURCHASES)
-			check_purchases(group.frequency, group.measure, group.age);
+			forecast_check_purchases(group.frequency, group.measure, group.age);
 		else
 			check_values(group.frequency, group.measure);
 		if (group.customers <= 0 ||
@@ -419,29 +420,17 @@ customer_sample_recv(PG_FUNCTION_ARGS)
 Datum
 customer_sample_out(PG_FUNCTION_ARGS)
 {
-	struct varlena *flat = PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	Size		size = VARSIZE_ANY_EXHDR(flat);
-	char	   *text = (char *) palloc(size * 2 + 1);
-
-	hex_encode(VARDATA_ANY(flat), size, text);
-	text[size * 2] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(state_text(PG_GETARG_DATUM(0)));
 }
 
 Datum
 customer_sample_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
-	Size		length = strlen(text);
-	char	   *bytes = (char *) palloc(length / 2 + 1);
-	Size		size = hex_decode(text, length, bytes);
+	StringInfoData bytes;
 
-	if (size == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s: \"%s\"", "customer_sample", text),
-				 errhint("States are made by purchases_collect() and values_collect().")));
-	return EOHPGetRWDatum(&sample_parse(bytes, size, CurrentMemoryContext)->hdr);
+	state_bytes(&bytes, PG_GETARG_CSTRING(0), "customer_sample",
+				"States are made by purchases_collect() and values_collect().");
+	return EOHPGetRWDatum(&sample_parse(bytes.data, bytes.len, CurrentMemoryContext)->hdr);
 }
 
 /* ----------------------------------------------------------------
@@ -526,7 +515,7 @@ purchases_transition(PG_FUNCTION_ARGS)
 	frequency = PG_GETARG_FLOAT8(1);
 	recency = PG_GETARG_FLOAT8(2);
 	age = PG_GETARG_FLOAT8(3);
-	check_purchases(frequency, recency, age);
+	forecast_check_purchases(frequency, recency, age);
 	return transition(fcinfo, SAMPLE_PURCHASES, frequency, recency, age);
 }
 

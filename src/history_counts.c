@@ -9,6 +9,7 @@
 #include "history_counts.h"
 
 #include "retention.h"
+#include "state_text.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -449,29 +450,17 @@ history_counts_recv(PG_FUNCTION_ARGS)
 Datum
 history_counts_out(PG_FUNCTION_ARGS)
 {
-	struct varlena *flat = PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	Size		size = VARSIZE_ANY_EXHDR(flat);
-	char	   *text = (char *) palloc(size * 2 + 1);
-
-	hex_encode(VARDATA_ANY(flat), size, text);
-	text[size * 2] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(state_text(PG_GETARG_DATUM(0)));
 }
 
 Datum
 history_counts_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
-	Size		length = strlen(text);
-	char	   *bytes = (char *) palloc(length / 2 + 1);
-	Size		size = hex_decode(text, length, bytes);
+	StringInfoData bytes;
 
-	if (size == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s: \"%s\"", "history_counts", text),
-				 errhint("States are made by aggregates such as cohort_collect().")));
-	return EOHPGetRWDatum(&counts_parse(bytes, size, CurrentMemoryContext)->hdr);
+	state_bytes(&bytes, PG_GETARG_CSTRING(0), "history_counts",
+				"States are made by aggregates such as cohort_collect().");
+	return EOHPGetRWDatum(&counts_parse(bytes.data, bytes.len, CurrentMemoryContext)->hdr);
 }
 
 /* ----------------------------------------------------------------

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/plancat.h"
 #include "parser/parse_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -26,6 +27,13 @@
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
+
+/* A plan of ours is made for tables of this size at least. */
+#define LARGE_TUPLES 1000000
+#define LARGE_PAGES 20000
+
+static get_relation_info_hook_type earlier_relation_info_hook = NULL;
+static bool planning_own = false;
 
 static void
 set_for_now(const char *name, const char *value)
@@ -83,6 +91,7 @@ own_planner_begin(void)
 	set_for_now("enable_mergejoin", "off");
 	set_for_now("enable_bitmapscan", "off");
 	set_for_now("enable_material", "off");
+	set_for_now("max_parallel_workers_per_gather", "0");
 
 	/* What is switched off counts as dear, and what is dear would be compiled. */
 	set_for_now("jit", "off");
@@ -93,6 +102,37 @@ void
 own_planner_end(int guc_level)
 {
 	AtEOXact_GUC(false, guc_level);
+}
+
+/*
+ * A plan is kept, and tables grow: one made while a table was empty would go
+ * through all of it for each key.
+ */
+static void
+assume_large(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	if (earlier_relation_info_hook)
+		earlier_relation_info_hook(root, relid, inhparent, rel);
+	if (!planning_own || rel->tuples >= LARGE_TUPLES)
+		return;
+	rel->tuples = LARGE_TUPLES;
+	rel->pages = Max(rel->pages, LARGE_PAGES);
+	foreach(cell, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
+
+		index->tuples = LARGE_TUPLES;
+		index->pages = Max(index->pages, LARGE_PAGES / 4);
+	}
+}
+
+void
+own_query_init(void)
+{
+	earlier_relation_info_hook = get_relation_info_hook;
+	get_relation_info_hook = assume_large;
 }
 
 static void
@@ -152,7 +192,7 @@ execute_plan(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 static uint64
 run_query(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 {
-	int			result;
+	volatile int result = 0;
 
 	prepare_query(query);
 
@@ -165,7 +205,16 @@ run_query(OwnQuery *query, Datum *args, const char *nulls, bool read_only)
 		/* Not for others: they would read a whole table in its order. */
 		if (query->in_index_order)
 			set_for_now("enable_sort", "off");
-		result = execute_plan(query, args, nulls, read_only);
+		planning_own = true;
+		PG_TRY();
+		{
+			result = execute_plan(query, args, nulls, read_only);
+		}
+		PG_FINALLY();
+		{
+			planning_own = false;
+		}
+		PG_END_TRY();
 		own_planner_end(guc_level);
 		query->planned = true;
 	}

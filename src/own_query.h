@@ -42,6 +42,9 @@ typedef struct OwnContext
 	int			guc_level;
 } OwnContext;
 
+/* Called once, when the library is loaded. */
+extern void own_query_init(void);
+
 extern void own_begin(OwnContext *saved);
 extern void own_begin_any_version(OwnContext *saved);	/* for statements that every version knows */
 extern void own_end(const OwnContext *saved);

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "key_set.h"
+#include "state_text.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_collation.h"
@@ -300,32 +301,17 @@ repurchase_state_recv(PG_FUNCTION_ARGS)
 Datum
 repurchase_state_out(PG_FUNCTION_ARGS)
 {
-	Datum		bytes = DirectFunctionCall1(repurchase_state_send, PG_GETARG_DATUM(0));
-	int			len = VARSIZE_ANY_EXHDR(DatumGetPointer(bytes));
-	char	   *text = palloc((Size) len * 2 + 1);
-
-	hex_encode(VARDATA_ANY(DatumGetPointer(bytes)), len, text);
-	text[(Size) len * 2] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(state_text(DirectFunctionCall1(repurchase_state_send, PG_GETARG_DATUM(0))));
 }
 
 Datum
 repurchase_state_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
-	Size		len = strlen(text);
 	StringInfoData buf;
 	KeySet	   *state;
 
-	initStringInfo(&buf);
-	enlargeStringInfo(&buf, len / 2 + 1);
-	buf.len = hex_decode(text, len, buf.data);
-	buf.data[buf.len] = '\0';
-	if (buf.len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s: \"%s\"", "repurchase_state", text),
-				 errhint("States are made by the aggregate repurchase_collect(customer).")));
+	state_bytes(&buf, PG_GETARG_CSTRING(0), "repurchase_state",
+				"States are made by the aggregate repurchase_collect(customer).");
 	state = key_set_receive(&buf, false);
 	if (buf.cursor != buf.len)
 		refuse_external("It goes on after the last customer.");

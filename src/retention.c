@@ -4,6 +4,8 @@
  */
 #include "retention.h"
 
+#include "own_query.h"
+
 #include "compat.h"
 
 #include "access/htup_details.h"
@@ -83,6 +85,7 @@ _PG_init(void)
 							   clock_assign,
 							   NULL);
 	MarkGUCPrefixReserved("retention");
+	own_query_init();
 }
 
 TimestampTz

@@ -11,6 +11,7 @@
 
 #include "history_encoding.h"
 #include "key_set.h"
+#include "state_text.h"
 
 #include "common/int.h"
 #include "libpq/pqformat.h"
@@ -574,32 +575,17 @@ rfm_orders_recv(PG_FUNCTION_ARGS)
 Datum
 rfm_orders_out(PG_FUNCTION_ARGS)
 {
-	Datum		bytes = DirectFunctionCall1(rfm_orders_send, PG_GETARG_DATUM(0));
-	int			len = VARSIZE_ANY_EXHDR(DatumGetPointer(bytes));
-	char	   *text = palloc((Size) len * 2 + 1);
-
-	hex_encode(VARDATA_ANY(DatumGetPointer(bytes)), len, text);
-	text[(Size) len * 2] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(state_text(DirectFunctionCall1(rfm_orders_send, PG_GETARG_DATUM(0))));
 }
 
 Datum
 rfm_orders_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
-	Size		len = strlen(text);
 	StringInfoData buf;
 	RfmOrders  *state;
 
-	initStringInfo(&buf);
-	enlargeStringInfo(&buf, len / 2 + 1);
-	buf.len = hex_decode(text, len, buf.data);
-	buf.data[buf.len] = '\0';
-	if (buf.len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s: \"%s\"", "rfm_orders", text),
-				 errhint("States are made by the aggregate rfm_collect(customer, paid_at, amount).")));
+	state_bytes(&buf, PG_GETARG_CSTRING(0), "rfm_orders",
+				"States are made by the aggregate rfm_collect(customer, paid_at, amount).");
 	state = orders_receive(&buf);
 	if (buf.cursor != buf.len)
 		refuse_external("It goes on after the last customer.");

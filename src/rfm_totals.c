@@ -7,6 +7,7 @@
 #include "rfm_totals.h"
 
 #include "history_encoding.h"
+#include "state_text.h"
 
 #include "common/int.h"
 #include "libpq/pqformat.h"
@@ -270,25 +271,18 @@ rfm_totals_recv(PG_FUNCTION_ARGS)
 Datum
 rfm_totals_out(PG_FUNCTION_ARGS)
 {
-	struct varlena *flat = PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	Size		size = VARSIZE_ANY_EXHDR(flat);
-	char	   *text = (char *) palloc(size * 2 + 1);
-
-	hex_encode(VARDATA_ANY(flat), size, text);
-	text[size * 2] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(state_text(PG_GETARG_DATUM(0)));
 }
 
 Datum
 rfm_totals_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
-	Size		length = strlen(text);
-	char	   *bytes = (char *) palloc(length / 2 + 1);
-	Size		size = hex_decode(text, length, bytes);
+	StringInfoData bytes;
 	RfmTotals  *state = totals_create(CurrentMemoryContext);
 
-	totals_parse(state, bytes, size);
+	state_bytes(&bytes, PG_GETARG_CSTRING(0), "rfm_totals",
+				"States are made by the aggregate rfm_collect().");
+	totals_parse(state, bytes.data, bytes.len);
 	return EOHPGetRWDatum(&state->hdr);
 }
 

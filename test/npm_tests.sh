@@ -13,12 +13,13 @@ live_shop() {
 	local folder=$FOLDER/$1
 
 	as_server cp -r "$FOLDER/src/test/$1" "$folder"
+	as_server cp "$FOLDER/src/test/include/live_shop.mjs" "$folder"
 	npm_as_server "$folder" || return 1
 	"$BINDIR/psql" -X -q -d postgres -v ON_ERROR_STOP=1 -c "CREATE ROLE $1 LOGIN" \
 		-c "CREATE DATABASE $1 OWNER $1" || return 1
 	"$BINDIR/psql" -X -q -d "$1" -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION retention' || return 1
 	as_server env -C "$folder" HOME="$folder" FOLDER="$folder" PGDATABASE="$1" SHOP_ROLE="$1" \
-		VENDURE_DISABLE_TELEMETRY=true node lives.mjs
+		VENDURE_DISABLE_TELEMETRY=true MEDUSA_DISABLE_TELEMETRY=true node lives.mjs
 }
 
 # dashboard_test: the command shows its pages, each opened in Chromium, and

@@ -112,4 +112,4 @@ inside clean sh -euc "
 	apt-get -qq purge -y postgresql-$MAJOR-retention
 	[ -z \"\$(find /usr/lib/postgresql /usr/share/postgresql -name '*retention*')\" ]
 "
-say "PostgreSQL $MAJOR: the package builds, passes its tests, installs, works and goes"
+say "PostgreSQL $MAJOR: the package builds, installs, works and goes"

@@ -5,6 +5,8 @@
 #
 #   bash test/run.sh [NAME...]
 #
+# Only by its full name runs: medusa, whose npm packages are many.
+#
 # RETENTION_DATA  folder of the real data sets (default: ../shared/data beside
 #                 the repository); without them the tests named real_* are skipped
 # RETENTION_FROM  a released version: the regression tests then run on objects
@@ -55,6 +57,17 @@ wanted_of() {
 
 	for name in "$@"; do
 		! wanted "$name" || echo "$name"
+	done
+}
+
+# named NAME...: those asked for by their full names, and never else
+named() {
+	local name asked
+
+	for name in "$@"; do
+		for asked in "${NAMES[@]}"; do
+			[ "$asked" != "$name" ] || echo "$name"
+		done
 	done
 }
 
@@ -227,7 +240,8 @@ DEMO_SECTIONS=('100%' 'Customer groups' 'RFM segments' 'Tiers' 'Repurchase by mo
 tap_test() {
 	local output=$FOLDER/$1.tap
 
-	as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" \
+	# PostgreSQL's own test library takes LC_ALL away: LANG says how nodes are encoded
+	as_server env -u PGHOST -u PGPORT -u PGUSER -C "$FOLDER/src" LANG=C.UTF-8 \
 		PATH="$BINDIR:$PATH" TESTDIR="$FOLDER/tap/$1" TESTDATADIR="$FOLDER/tap/$1" \
 		TESTLOGDIR="$FOLDER/tap/$1" PG_TEST_PORT_DIR="$FOLDER/tap/ports" \
 		top_builddir="$FOLDER" PG_REGRESS="$PGXS_SRC/test/regress/pg_regress" \
@@ -272,7 +286,7 @@ CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
 DOCS=($(wanted_of docs_reference docs_how_to))
 DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
-SHOPS=($(wanted_of node_postgres vendure))
+SHOPS=($(wanted_of node_postgres vendure) $(named medusa))
 if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]} + ${#DOCS[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi

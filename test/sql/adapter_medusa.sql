@@ -60,15 +60,20 @@ AS $$
 		'current_order_total', total, 'raw_current_order_total', jsonb_build_object('value', total::text, 'precision', 20),
 		'original_order_total', original, 'transaction_total', money, 'pending_difference', total - money)
 $$;
--- completeCart: the order, its summary and items; its payment was authorized
--- before there was an order, and is linked to it after.
+-- completeCart: the order, its summary and items.
+CREATE PROCEDURE place_order("order" text, customer text, total numeric)
+	LANGUAGE sql
+AS $$
+	INSERT INTO medusa."order" (id, customer_id, email, currency_code, sales_channel_id) VALUES ("order", customer, customer || '@example.org', 'eur', 'sc_web');
+	INSERT INTO medusa.order_summary VALUES ('sum1_' || "order", "order", 1, medusa.totals(total, total, 0));
+	INSERT INTO medusa.order_item (id, order_id, version, item_id, quantity) VALUES ('itm1_' || "order", "order", 1, 'ordli_tea', total / 20);
+$$;
+-- In 2.0 the payment was authorized before there was an order, and linked to it after.
 CREATE PROCEDURE complete_cart("order" text, customer text, total numeric, provider text)
 	LANGUAGE sql
 AS $$
 	INSERT INTO medusa.payment (id, amount, currency_code, provider_id, payment_collection_id) VALUES ('pay_' || "order", total, 'eur', provider, 'paycol_' || "order");
-	INSERT INTO medusa."order" (id, customer_id, email, currency_code, sales_channel_id) VALUES ("order", customer, customer || '@example.org', 'eur', 'sc_web');
-	INSERT INTO medusa.order_summary VALUES ('sum1_' || "order", "order", 1, medusa.totals(total, total, 0));
-	INSERT INTO medusa.order_item (id, order_id, version, item_id, quantity) VALUES ('itm1_' || "order", "order", 1, 'ordli_tea', total / 20);
+	CALL medusa.place_order("order", customer, total);
 	INSERT INTO medusa.order_payment_collection VALUES ("order", 'paycol_' || "order", 'link_' || "order");
 $$;
 CREATE PROCEDURE transact("order" text, amount numeric, reference text, number text)
@@ -140,6 +145,13 @@ INSERT INTO order_summary VALUES ('sum2_order_2', 'order_2', 2, totals(50, 40, 4
 UPDATE "order" SET version = 2 WHERE id = 'order_2';
 COMMIT;
 :life 'order_2' :end
+-- Packed before the rest is paid: the next version's original total is the dearer one.
+BEGIN;
+INSERT INTO order_item (id, order_id, version, item_id, quantity, fulfilled_quantity) VALUES ('itm4_order_2', 'order_2', 3, 'ordli_tea', 2, 2), ('itm5_order_2', 'order_2', 3, 'ordli_cup', 1, 0);
+INSERT INTO order_summary VALUES ('sum3_order_2', 'order_2', 3, totals(50, 50, 40));
+UPDATE "order" SET version = 3 WHERE id = 'order_2';
+COMMIT;
+:life 'order_2' :end
 CALL transact('order_2', 10, 'capture', '5');
 :life 'order_2' :end
 SELECT order_id, product, quantity, amount FROM retention.lines() ORDER BY 1, 2;
@@ -177,6 +189,9 @@ INSERT INTO order_summary VALUES ('sum2_order_5', 'order_5', 2, totals(0, 60, 0)
 UPDATE "order" SET version = 2 WHERE id = 'order_5';
 COMMIT;
 :life 'order_5' :end
+INSERT INTO order_summary VALUES ('sum3_order_5', 'order_5', 3, totals(0, 0, 0));
+UPDATE "order" SET version = 3 WHERE id = 'order_5';
+:life 'order_5' :end
 UPDATE "order" SET status = 'canceled', canceled_at = retention.now() WHERE id = 'order_5';
 :life 'order_5' :end
 CALL complete_cart('order_7', 'cus_li', 0, 'pp_system_default');
@@ -184,6 +199,42 @@ CALL complete_cart('order_7', 'cus_li', 0, 'pp_system_default');
 CALL complete_cart('order_6', 'cus_li', 60, 'pp_stripe_stripe');
 UPDATE "order" SET deleted_at = retention.now() WHERE id = 'order_6';
 :life 'order_6' :end
+
+-- ---------------------------------------------------------------------------
+-- By card in 2.21: the order is committed first, then linked, then authorized
+-- ---------------------------------------------------------------------------
+
+CALL place_order('order_8', 'cus_li', 60);
+INSERT INTO order_payment_collection VALUES ('order_8', 'paycol_order_8', 'link_order_8');
+:life 'order_8' :end
+INSERT INTO payment (id, amount, currency_code, provider_id, payment_collection_id) VALUES ('pay_order_8', 60, 'eur', 'pp_card_card', 'paycol_order_8');
+:life 'order_8' :end
+-- An item less: Medusa gives the authorization back, and wants another payment.
+BEGIN;
+INSERT INTO order_item (id, order_id, version, item_id, quantity) VALUES ('itm2_order_8', 'order_8', 2, 'ordli_tea', 2);
+INSERT INTO order_summary VALUES ('sum2_order_8', 'order_8', 2, totals(40, 60, 0));
+UPDATE "order" SET version = 2 WHERE id = 'order_8';
+COMMIT;
+UPDATE payment SET canceled_at = retention.now() WHERE id = 'pay_order_8';
+INSERT INTO order_payment_collection VALUES ('order_8', 'paycol2_order_8', 'link2_order_8');
+:life 'order_8' :end
+INSERT INTO payment (id, amount, currency_code, provider_id, payment_collection_id) VALUES ('pay2_order_8', 40, 'eur', 'pp_system_default', 'paycol2_order_8');
+CALL transact('order_8', 40, 'capture', '8');
+:life 'order_8' :end
+-- A refund of what the order still costs: a later version takes it off the total.
+CALL transact('order_8', -10, 'refund', '9');
+BEGIN;
+INSERT INTO order_item (id, order_id, version, item_id, quantity) VALUES ('itm3_order_8', 'order_8', 3, 'ordli_tea', 2);
+INSERT INTO order_summary VALUES ('sum3_order_8', 'order_8', 3, totals(30, 40, 30));
+UPDATE "order" SET version = 3 WHERE id = 'order_8';
+COMMIT;
+:life 'order_8' :end
+-- Declined: the order is deleted, and its reminder with it.
+CALL place_order('order_9', 'cus_li', 60);
+:life 'order_9' :end
+DELETE FROM "order" WHERE id = 'order_9';
+:life 'order_9' :end
+SELECT rule, state, reason FROM retention.care_message WHERE order_id = 'order_9';
 INSERT INTO order_address VALUES ('ordaddr_1', 'Berlin', 'BE', '030');
 UPDATE "order" SET shipping_address_id = 'ordaddr_1' WHERE id = 'order_2';
 UPDATE customer SET deleted_at = retention.now() WHERE id = 'cus_mei';
