@@ -101,13 +101,14 @@ my $measured = $node->safe_psql('postgres', 'SELECT orders, contexts, resident F
 note("orders, bytes of memory contexts, resident bytes\n$measured");
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM retention.purchase'), '>=', $tenth * 10, 'all orders were synced');
 
-# Caches fill in the first tenths: from the second on, little more.
+# Caches fill in the first tenths: from the second on, little more.  What the
+# system gave for the largest transaction comes and goes: the peaks count.
 my ($contexts, $resident) = split /\|/, $node->safe_psql('postgres', qq{
 SELECT max(contexts) FILTER (WHERE orders = $tenth * 10) - max(contexts) FILTER (WHERE orders = $tenth * 2),
-	max(resident) FILTER (WHERE orders = $tenth * 10) - max(resident) FILTER (WHERE orders = $tenth * 2)
+	max(resident) FILTER (WHERE orders > $tenth * 5) - max(resident) FILTER (WHERE orders <= $tenth * 5)
 FROM measured});
 cmp_ok($contexts, '<', 512 * 1024, 'the memory contexts of a long session do not grow');
-cmp_ok($resident, '<', 8 * 1024 * 1024, 'nor does what it has of the system');
+cmp_ok($resident, '<', 4 * 1024 * 1024, 'nor does what it has of the system');
 
 $node->stop;
 done_testing();
