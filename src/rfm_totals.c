@@ -206,6 +206,8 @@ totals_parse(RfmTotals *state, const char *data, Size size)
 	if (customers < 0 || (Size) customers != (size - FIXED_BYTES) / CUSTOMER_BYTES ||
 		(size - FIXED_BYTES) % CUSTOMER_BYTES != 0)
 		refuse_external("The number of customers does not fit the length.");
+	if (customers == 0 && scale != 0)
+		refuse_external("It has a scale but no customers.");
 
 	totals_reserve(state, customers);
 	for (int64 i = 0; i < customers; i++)

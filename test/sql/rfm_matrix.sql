@@ -128,6 +128,8 @@ SELECT retention.rfm_matrix('{2024-01-01=1}'::retention.purchase_history, 'infin
 -- Any byte changed or cut off: an error or a state, never a crash.
 SELECT ''::retention.rfm_totals;
 SELECT 'zz'::retention.rfm_totals;
+-- A scale with nothing to scale.
+SELECT '01020000000000000000'::retention.rfm_totals;
 CREATE FUNCTION read(bytes bytea) RETURNS text
 	LANGUAGE plpgsql
 	AS $$
