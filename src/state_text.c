@@ -2,12 +2,12 @@
  * state_text.c
  *		The text form of the states of aggregates: their bytes in hexadecimal.
  */
-#include "postgres.h"
+#include "state_text.h"
+
+#include "compat.h"
 
 #include "fmgr.h"
 #include "utils/builtins.h"
-
-#include "state_text.h"
 
 char *
 state_text(Datum bytes)
