@@ -284,9 +284,13 @@ static void
 sample_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
 {
 	CustomerSample *sample = (CustomerSample *) eohptr;
-	CustomerGroup *groups = sample_sorted(sample);
+	MemoryContext old = MemoryContextSwitchTo(sample->hdr.eoh_context);
+	CustomerGroup *groups;
 	char	   *p = VARDATA(result);
 
+	/* From 17 on the caller's context may be one that frees nothing. */
+	groups = sample_sorted(sample);
+	MemoryContextSwitchTo(old);
 	SET_VARSIZE(result, allocated_size);
 	*p++ = SAMPLE_VERSION;
 	*p++ = (char) sample->kind;

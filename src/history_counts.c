@@ -275,9 +275,13 @@ counts_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
 {
 	HistoryCounts *state = (HistoryCounts *) eohptr;
 	const CountsQuestion *question = &state->question;
-	CountsCell *cells = counts_sorted(state);
+	MemoryContext old = MemoryContextSwitchTo(state->hdr.eoh_context);
+	CountsCell *cells;
 	char	   *p = VARDATA(result);
 
+	/* From 17 on the caller's context may be one that frees nothing. */
+	cells = counts_sorted(state);
+	MemoryContextSwitchTo(old);
 	SET_VARSIZE(result, allocated_size);
 	*p++ = STATE_VERSION;
 	*p++ = (char) question->kind;

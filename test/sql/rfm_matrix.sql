@@ -198,8 +198,8 @@ SELECT retention.rfm_matrix(1, '2024-01-01'::timestamptz, -1.0);
 SELECT retention.rfm_matrix(1, '2024-01-01'::timestamptz, 'NaN'::numeric);
 SELECT retention.rfm_matrix(1, '2024-01-01'::timestamptz, amount) FROM (VALUES (9000000000000000000.0), (9000000000000000000.0)) AS v (amount);
 SELECT retention.rfm_matrix(c, '2024-01-01'::timestamptz, 1.0) FROM (VALUES ('(1,1)'::point)) AS v (c);
-SELECT retention.rfm_matrix(retention.merge(s))
-FROM (SELECT retention.rfm_collect(1, '2024-01-01'::timestamptz, 1.0) AS s UNION ALL SELECT retention.rfm_collect('a'::text, '2024-01-01'::timestamptz, 1.0)) AS two;
+SELECT retention.rfm_matrix(retention.merge(s ORDER BY n))
+FROM (SELECT 1 AS n, retention.rfm_collect(1, '2024-01-01'::timestamptz, 1.0) AS s UNION ALL SELECT 2, retention.rfm_collect('a'::text, '2024-01-01'::timestamptz, 1.0)) AS two;
 SELECT ''::retention.rfm_orders;
 SELECT '02'::retention.rfm_orders;
 CREATE FUNCTION read_orders(bytes bytea) RETURNS text

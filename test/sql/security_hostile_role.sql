@@ -276,7 +276,7 @@ FROM unnest(ARRAY[
 	'CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql AS ''SELECT 1''', 'DECLARE held CURSOR WITH HOLD FOR SELECT shop.note()',
 	'PREPARE p AS SELECT 1', 'LISTEN x', 'NOTIFY x', 'SET retention.clock = ''2030-01-01''', 'SET search_path = trap', 'LOCK TABLE shop.log',
 	'SELECT retention.adjust(''ann'', 1000, ''for me'', ''x'')', 'TABLE retention.customer', 'ALTER TABLE shop.orders DISABLE TRIGGER ALL',
-	'COPY shop.log TO PROGRAM ''cat''', 'COMMIT', 'SET CONSTRAINTS ALL IMMEDIATE', 'CLOSE ALL', 'DO $x$BEGIN RESET ROLE; END$x$', 'ANALYZE shop.orders']) AS s;
+	'COMMIT', 'SET CONSTRAINTS ALL IMMEDIATE', 'CLOSE ALL', 'DO $x$BEGIN RESET ROLE; END$x$', 'ANALYZE shop.orders']) AS s;
 SELECT shop.try_fact('shop.definer()'), shop.try_fact('current_user::text');
 RESET client_min_messages;
 SELECT * FROM shop.log;
