@@ -469,7 +469,21 @@ play_round(Target *target, int inputs, Bytes *input)
 		PQclear(result);
 		if (PQgetResult(conn) != NULL)
 			give_up("more results than asked for");
-		result = PQgetResult(conn);
+
+		/* The statement may be stopped when its work is done, at the sync. */
+		for (int tries = 0; tries < 4; tries++)
+		{
+			result = PQgetResult(conn);
+			if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+				break;
+			sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+			if (sqlstate != NULL && strcmp(sqlstate, "57014") == 0)
+				target->stopped++;
+			else if (result != NULL)
+				break;
+			PQclear(result);
+			result = NULL;
+		}
 		if (PQresultStatus(result) != PGRES_PIPELINE_SYNC)
 			give_up("out of step");
 		PQclear(result);
@@ -495,7 +509,7 @@ main(int argc, char **argv)
 	PQclear(run_or_exit("SET TimeZone = 'UTC'"));
 	PQclear(run_or_exit("SET jit = off"));
 	PQclear(run_or_exit("SET max_parallel_workers_per_gather = 0"));
-	PQclear(run_or_exit("SET statement_timeout = '2s'"));
+	PQclear(run_or_exit("SET statement_timeout = '5s'"));
 	for (int t = 0; t < NTARGETS; t++)
 		prepare(&targets[t]);
 	for (int i = 0; i < ROUND; i++)
