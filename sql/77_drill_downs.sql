@@ -76,13 +76,10 @@ CREATE FUNCTION retention.gap_to_next_customers(
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
-DECLARE
-	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
 BEGIN
 	RETURN QUERY
 	SELECT reached.customer_id, reached.reached_at, reached.next_at, reached.next_at - reached.reached_at
-	FROM retention.x_order_customers(x, NULL, moment, shop) AS reached
+	FROM retention.x_order_customers(x, NULL, at, shop) AS reached
 	WHERE reached.returned;
 END
 $$;

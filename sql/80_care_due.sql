@@ -256,7 +256,7 @@ BEGIN
 	FROM retention.festivals f
 	JOIN retention.customer_stats s ON s.shop_id = f.shop_id
 	WHERE f.shop_id = rule.shop_id
-		AND f.kind = 'festival'
+		AND f.kind = rule.event
 		AND f.day BETWEEN first_day AND last_day
 		AND (f.day + rule.delay) AT TIME ZONE zone <= at + interval '1 day'
 		AND (f.day + rule.delay) AT TIME ZONE zone + rule.validity > at
@@ -265,7 +265,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION retention.care_due_festival(retention.care_rules, timestamptz) IS 'For rules of the event festival: all who have bought, on each festival';
+COMMENT ON FUNCTION retention.care_due_festival(retention.care_rules, timestamptz) IS 'For rules of the event festival, or season: all who have bought, on each day of that kind';
 
 CREATE FUNCTION retention.care_due_season(
 	rule retention.care_rules,
@@ -276,26 +276,10 @@ CREATE FUNCTION retention.care_due_season(
 	STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
-DECLARE
-	zone text := (
-		SELECT s.time_zone
-		FROM retention.shop s
-		WHERE s.shop_id = rule.shop_id);
-	first_day date := retention.first_day_due(zone, rule.delay, rule.validity, at);
-	last_day date := retention.last_day_due(zone, rule.delay, at);
 BEGIN
 	RETURN QUERY
-	SELECT s.customer_id, format('festival:%s:%s', f.name, to_char(f.day, 'YYYY-MM-DD')), NULL::integer, NULL::text, (f.day + rule.delay) AT TIME ZONE zone
-	FROM retention.festivals f
-	JOIN retention.customer_stats s ON s.shop_id = f.shop_id
-	WHERE f.shop_id = rule.shop_id
-		AND f.kind = 'season'
-		AND f.day BETWEEN first_day AND last_day
-		AND (f.day + rule.delay) AT TIME ZONE zone <= at + interval '1 day'
-		AND (f.day + rule.delay) AT TIME ZONE zone + rule.validity > at
-		AND CASE WHEN rule.parameters ? 'festivals' THEN rule.parameters -> 'festivals' ? f.name ELSE f.greeted OR NOT f.shipped END
-		AND s.purchases >= coalesce((rule.parameters ->> 'purchases')::numeric, 1);
+	SELECT *
+	FROM retention.care_due_festival(rule, at);
 END
 $$;
 
