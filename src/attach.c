@@ -262,7 +262,7 @@ examine_plan(Source *source, void *arg)
 	if (source->kind == SOURCE_EVENTS)
 		return;					/* read by time, not by key */
 	guc_level = own_planner_begin();
-	plan = SPI_plan_get_cached_plan(source->plan_one);
+	plan = SPI_plan_get_cached_plan(source->one.plan);
 	own_planner_end(guc_level);
 	if (plan == NULL)
 		return;

@@ -53,6 +53,15 @@ static OwnQuery lock_many = {
 	2, {"int4[]", "text[]"}
 };
 
+static OwnQuery lock_unread = {
+	"SELECT FROM unnest($1, $2) AS k (shop_id, customer_id)"
+	" JOIN retention.customer_stats s"
+	" ON s.shop_id = k.shop_id AND s.customer_id = k.customer_id"
+	" ORDER BY s.shop_id, s.customer_id"
+	" FOR NO KEY UPDATE OF s",
+	2, {"int4[]", "text[]"}
+};
+
 static OwnQuery find_missing = {
 	"SELECT k.shop_id, k.customer_id"
 	" FROM unnest($1, $2) WITH ORDINALITY AS k (shop_id, customer_id, position)"
@@ -170,6 +179,42 @@ customer_keys_sort(CustomerKey *keys, int nkeys)
 			keys[n++] = keys[i];
 	}
 	return n;
+}
+
+void
+customer_key_copy(CustomerKey *copy, const CustomerKey *key, MemoryContext context)
+{
+	copy->shop_id = key->shop_id;
+	copy->customer_id = MemoryContextStrdup(context, key->customer_id);
+}
+
+CustomerKeys *
+customer_keys_create(MemoryContext context)
+{
+	CustomerKeys *keys = (CustomerKeys *) MemoryContextAlloc(context, sizeof(CustomerKeys));
+
+	keys->context = context;
+	keys->nkeys = 0;
+	keys->capacity = 64;
+	keys->keys = (CustomerKey *) MemoryContextAlloc(context, keys->capacity * sizeof(CustomerKey));
+	return keys;
+}
+
+void
+customer_keys_add(CustomerKeys *keys, const CustomerKey *key)
+{
+	if (keys->nkeys == keys->capacity)
+	{
+		keys->capacity *= 2;
+		keys->keys = (CustomerKey *) repalloc_huge(keys->keys, keys->capacity * sizeof(CustomerKey));
+	}
+	customer_key_copy(&keys->keys[keys->nkeys++], key, keys->context);
+}
+
+bool
+customer_keys_have(const CustomerKeys *keys, const CustomerKey *key)
+{
+	return bsearch(key, keys->keys, keys->nkeys, sizeof(CustomerKey), key_compare) != NULL;
 }
 
 static void
@@ -300,6 +345,15 @@ insert_unknown(CustomerKey *key)
 	return set;
 }
 
+static void
+refuse_removed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("a customer was removed by another transaction"),
+			 errhint("Try the transaction again.")));
+}
+
 /*
  * Lock customers who have rows, in the order of their keys, and read them.
  */
@@ -315,10 +369,7 @@ customers_lock_all_known(CustomerKey *keys, int nkeys)
 	keys_as_arrays(keys, nkeys, args);
 	found = own_execute(&lock_many, args, NULL);
 	if (found != (uint64) nkeys)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("a customer was removed by another transaction"),
-				 errhint("Try the transaction again.")));
+		refuse_removed();
 	return read_locked(nkeys);
 }
 
@@ -345,6 +396,41 @@ customers_lock(CustomerKey *keys, int nkeys)
 	if (nkeys > 0)
 		customers_ensure(keys, nkeys);
 	return customers_lock_all_known(keys, nkeys);
+}
+
+/* Customers done by one statement that keeps nothing of them. */
+#define LOCKED_AT_ONCE 10000
+
+static void
+lock_some_unread(CustomerKey *keys, int nkeys)
+{
+	Datum		args[2];
+
+	keys_as_arrays(keys, nkeys, args);
+	if (own_execute(&lock_unread, args, NULL) != (uint64) nkeys)
+		refuse_removed();
+}
+
+static void
+for_some_keys(CustomerKeys *keys, void (*work) (CustomerKey *keys, int nkeys))
+{
+	for (int done = 0; done < keys->nkeys; done += LOCKED_AT_ONCE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		SPI_connect();
+		work(keys->keys + done, Min(LOCKED_AT_ONCE, keys->nkeys - done));
+		SPI_finish();
+	}
+}
+
+/*
+ * The same for any number of customers, who will be read later.
+ */
+void
+customers_lock_ahead(CustomerKeys *keys)
+{
+	for_some_keys(keys, customers_ensure);
+	for_some_keys(keys, lock_some_unread);
 }
 
 Customer *

@@ -19,6 +19,15 @@ typedef struct CustomerKey
 	char	   *customer_id;
 } CustomerKey;
 
+/* A growing list of them, with what it needs in a context of its own. */
+typedef struct CustomerKeys
+{
+	MemoryContext context;
+	CustomerKey *keys;
+	int			nkeys;
+	int			capacity;
+} CustomerKeys;
+
 /* A customer whose row is locked, as read and then changed in memory. */
 typedef struct Customer
 {
@@ -60,10 +69,16 @@ typedef struct CustomerSet
 extern int	customer_key_compare(const CustomerKey *a, const CustomerKey *b);
 extern int	customer_keys_sort(CustomerKey *keys, int nkeys);
 
+extern void customer_key_copy(CustomerKey *copy, const CustomerKey *key, MemoryContext context);
+extern CustomerKeys *customer_keys_create(MemoryContext context);
+extern void customer_keys_add(CustomerKeys *keys, const CustomerKey *key);
+extern bool customer_keys_have(const CustomerKeys *keys, const CustomerKey *key);	/* once sorted */
+
 extern CustomerSet *customers_lock_known(CustomerKey *key);
 extern void customers_ensure(CustomerKey *keys, int nkeys);
 extern CustomerSet *customers_lock(CustomerKey *keys, int nkeys);
 extern CustomerSet *customers_lock_all_known(CustomerKey *keys, int nkeys);
+extern void customers_lock_ahead(CustomerKeys *keys);
 extern Customer *customer_find(CustomerSet *set, int32 shop_id, const char *customer_id);
 extern void customers_write(CustomerSet *set);
 

@@ -2,15 +2,17 @@
  * facts.c
  *		The columns that a facts query may have, and what a row of it says.
  *
- * Whatever columns a shop's query has and of whatever type, it is wrapped into
- * one that always yields the same columns and types; its rows are then checked
- * and told as OrderFacts.
+ * Whatever columns a shop's query has and in whatever order and type, it is
+ * wrapped into one that yields them in our order and types; its rows are then
+ * checked and told as OrderFacts.
  */
 #include "facts.h"
 
+#include "order_index.h"
 #include "own_query.h"
 #include "shop.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -75,8 +77,19 @@ static const FactColumnSpec fact_columns[N_FACT_COLUMNS] = {
 	[FACT_STATE_AT + ORDER_CLOSED] = {"closed_at", TIME},
 };
 
-/* Columns that follow those of the facts in the wrapped query. */
-#define WRAPPED(column) ((int) (column) + 1)
+/* A row of the wrapped query; NULL also where a column is not mapped. */
+typedef struct FactsRow
+{
+	const FactsColumns *columns;
+	Datum		values[N_FACT_COLUMNS];
+	bool		nulls[N_FACT_COLUMNS];
+} FactsRow;
+
+static bool
+maps(const FactsColumns *columns, FactColumn column)
+{
+	return OidIsValid(columns->type[column]);
+}
 
 static bool
 type_is_accepted(const FactColumnSpec *spec, Oid type)
@@ -167,7 +180,7 @@ facts_describe(const char *facts, FactsColumns *columns)
 					 errhint("order_id, customer and total are required.")));
 	}
 
-	tells_paid = facts_maps_state(columns, ORDER_PAID) || OidIsValid(columns->type[FACT_PAID]);
+	tells_paid = facts_maps_state(columns, ORDER_PAID) || maps(columns, FACT_PAID);
 	if (!tells_paid)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -187,13 +200,24 @@ facts_describe(const char *facts, FactsColumns *columns)
 bool
 facts_maps_state(const FactsColumns *columns, OrderState state)
 {
-	return OidIsValid(columns->type[FACT_STATE + state]) ||
-		OidIsValid(columns->type[FACT_STATE_AT + state]);
+	return maps(columns, FACT_STATE + state) || maps(columns, FACT_STATE_AT + state);
+}
+
+void
+facts_owner_columns(const FactsColumns *columns, FactsColumns *owners)
+{
+	static const FactColumn needed[] = {
+		FACT_ORDER_ID, FACT_CUSTOMER, FACT_SHOP, FACT_REFUND_OF, FACT_STATE_AT + ORDER_PAID
+	};
+
+	memset(owners, 0, sizeof(FactsColumns));
+	for (int i = 0; i < (int) lengthof(needed); i++)
+		owners->type[needed[i]] = columns->type[needed[i]];
 }
 
 /*
- * SELECT of all fact columns in their order and types from the facts query,
- * ready for a WHERE on f.order_id.
+ * SELECT of the columns in their order and types from the facts query, ready
+ * for a WHERE on f.order_id.
  */
 char *
 facts_wrap(const char *facts, const FactsColumns *columns)
@@ -204,24 +228,13 @@ facts_wrap(const char *facts, const FactsColumns *columns)
 	appendStringInfoString(&sql, "SELECT ");
 	for (int c = 0; c < N_FACT_COLUMNS; c++)
 	{
-		if (OidIsValid(columns->type[c]))
+		if (maps(columns, c))
 			appendStringInfo(&sql, "%sf.%s::pg_catalog.%s", c > 0 ? ", " : "",
 							 fact_columns[c].name,
 							 strcmp(fact_columns[c].type, "boolean") == 0 ? "bool" :
 							 strcmp(fact_columns[c].type, "bigint") == 0 ? "int8" :
 							 fact_columns[c].type);
-		else
-			appendStringInfo(&sql, "%sNULL", c > 0 ? ", " : "");
 	}
-
-	/* Which columns there are, so that a NULL is told from a column not mapped. */
-	appendStringInfo(&sql, ", %s, %s",
-					 OidIsValid(columns->type[FACT_PAID]) ? "true" : "false",
-					 OidIsValid(columns->type[FACT_REFUNDED]) ? "true" : "false");
-	for (int s = 0; s < N_ORDER_STATES; s++)
-		appendStringInfo(&sql, ", %s, %s",
-						 OidIsValid(columns->type[FACT_STATE + s]) ? "true" : "false",
-						 OidIsValid(columns->type[FACT_STATE_AT + s]) ? "true" : "false");
 
 	/* The line end keeps a trailing comment from swallowing the rest. */
 	appendStringInfo(&sql, " FROM (%s\n) AS f", facts);
@@ -249,6 +262,36 @@ facts_list_query(const char *facts, const FactsColumns *columns)
 		appendStringInfoString(&sql, ", f.placed_at");
 	appendStringInfoString(&sql, ", f.order_id");
 	return sql.data;
+}
+
+static void
+read_columns(FactsRow *row, HeapTuple tuple, TupleDesc tupdesc)
+{
+	Datum		values[N_FACT_COLUMNS];
+	bool		nulls[N_FACT_COLUMNS];
+	int			i = 0;
+
+	Assert(tupdesc->natts <= N_FACT_COLUMNS);
+	heap_deform_tuple(tuple, tupdesc, values, nulls);
+	for (int c = 0; c < N_FACT_COLUMNS; c++)
+	{
+		row->nulls[c] = !maps(row->columns, c) || nulls[i];
+		row->values[c] = row->nulls[c] ? (Datum) 0 : values[i];
+		if (maps(row->columns, c))
+			i++;
+	}
+}
+
+static char *
+get_text(const FactsRow *row, FactColumn column)
+{
+	return row->nulls[column] ? NULL : TextDatumGetCString(row->values[column]);
+}
+
+static Numeric
+get_numeric(const FactsRow *row, FactColumn column)
+{
+	return row->nulls[column] ? NULL : DatumGetNumericCopy(row->values[column]);
 }
 
 static void
@@ -328,12 +371,12 @@ compare_numeric(Numeric a, Numeric b)
 
 /* Amounts in another currency than the shop's need a rate. */
 static bool
-read_currency(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
+read_currency(FactsResult *result, OrderFacts *facts, const FactsRow *row)
 {
 	const Shop *shop = shop_settings(facts->shop_id);
 
-	facts->currency = own_text(tuple, WRAPPED(FACT_CURRENCY));
-	facts->exchange_rate = own_numeric(tuple, WRAPPED(FACT_EXCHANGE_RATE));
+	facts->currency = get_text(row, FACT_CURRENCY);
+	facts->exchange_rate = get_numeric(row, FACT_EXCHANGE_RATE);
 
 	if (facts->currency != NULL && pg_strcasecmp(facts->currency, shop->currency) == 0)
 		facts->exchange_rate = NULL;
@@ -357,14 +400,11 @@ read_currency(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 }
 
 static bool
-read_money(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
+read_money(FactsResult *result, OrderFacts *facts, const FactsRow *row)
 {
-	bool		maps_paid = own_bool(tuple, WRAPPED(N_FACT_COLUMNS));
-	bool		maps_refunded = own_bool(tuple, WRAPPED(N_FACT_COLUMNS) + 1);
-
-	facts->total = own_numeric(tuple, WRAPPED(FACT_TOTAL));
-	facts->paid = own_numeric(tuple, WRAPPED(FACT_PAID));
-	facts->refunded = own_numeric(tuple, WRAPPED(FACT_REFUNDED));
+	facts->total = get_numeric(row, FACT_TOTAL);
+	facts->paid = get_numeric(row, FACT_PAID);
+	facts->refunded = get_numeric(row, FACT_REFUNDED);
 
 	if (facts->total == NULL)
 	{
@@ -372,9 +412,9 @@ read_money(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 		return false;
 	}
 	/* A sum over no payments is NULL in SQL, and means none. */
-	if (maps_paid && facts->paid == NULL)
+	if (maps(row->columns, FACT_PAID) && facts->paid == NULL)
 		facts->paid = int64_to_numeric(0);
-	if (maps_refunded && facts->refunded == NULL)
+	if (maps(row->columns, FACT_REFUNDED) && facts->refunded == NULL)
 		facts->refunded = int64_to_numeric(0);
 
 	return check_money(result, FACT_TOTAL, facts->total) &&
@@ -389,18 +429,14 @@ facts_time_is_usable(TimestampTz at)
 }
 
 static bool
-read_states(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
+read_states(FactsResult *result, OrderFacts *facts, const FactsRow *row)
 {
 	for (int s = 0; s < N_ORDER_STATES; s++)
 	{
-		bool		maps_flag = own_bool(tuple, WRAPPED(N_FACT_COLUMNS) + 2 + 2 * s);
-		bool		maps_time = own_bool(tuple, WRAPPED(N_FACT_COLUMNS) + 3 + 2 * s);
+		bool		isnull = row->nulls[FACT_STATE_AT + s];
+		TimestampTz at = isnull ? NO_TIME : DatumGetTimestampTz(row->values[FACT_STATE_AT + s]);
 		bool		reached;
-		bool		isnull;
-		TimestampTz at;
 
-		(void) SPI_getbinval(tuple, SPI_tuptable->tupdesc, WRAPPED(FACT_STATE_AT + s), &isnull);
-		at = own_time(tuple, WRAPPED(FACT_STATE_AT + s));
 		if (!isnull && !facts_time_is_usable(at))
 		{
 			refuse(result, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
@@ -410,9 +446,9 @@ read_states(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 			return false;
 		}
 
-		if (maps_flag)
-			reached = own_bool(tuple, WRAPPED(FACT_STATE + s));
-		else if (maps_time)
+		if (maps(row->columns, FACT_STATE + s))
+			reached = !row->nulls[FACT_STATE + s] && DatumGetBool(row->values[FACT_STATE + s]);
+		else if (maps(row->columns, FACT_STATE_AT + s))
 			reached = !isnull;
 		else
 		{
@@ -436,18 +472,14 @@ read_states(FactsResult *result, OrderFacts *facts, HeapTuple tuple)
 	return true;
 }
 
-static void
-read_row(int32 shop_id, HeapTuple tuple, FactsResult *result)
+/* Whose the order is, and which order it refunds. */
+static bool
+read_owner(FactsResult *result, OrderFacts *facts, int32 shop_id, const FactsRow *row)
 {
-	OrderFacts *facts = (OrderFacts *) palloc0(sizeof(OrderFacts));
-	char	   *shop = own_text(tuple, WRAPPED(FACT_SHOP));
-	bool		isnull;
+	char	   *shop = get_text(row, FACT_SHOP);
 
-	result->status = FACTS_FOUND;
-	result->facts = facts;
-
-	facts->order_id = own_text(tuple, WRAPPED(FACT_ORDER_ID));
-	facts->customer_id = own_text(tuple, WRAPPED(FACT_CUSTOMER));
+	facts->customer_id = get_text(row, FACT_CUSTOMER);
+	facts->refund_of = get_text(row, FACT_REFUND_OF);
 	facts->shop_id = shop_id;
 	if (shop != NULL)
 	{
@@ -456,7 +488,7 @@ read_row(int32 shop_id, HeapTuple tuple, FactsResult *result)
 		{
 			refuse(result, ERRCODE_UNDEFINED_OBJECT,
 				   psprintf("the facts name shop \"%s\", which does not exist", shop));
-			return;
+			return false;
 		}
 	}
 
@@ -464,78 +496,74 @@ read_row(int32 shop_id, HeapTuple tuple, FactsResult *result)
 	if (facts->customer_id != NULL && facts->customer_id[0] == '\0')
 		facts->customer_id = NULL;
 
-	facts->refund_of = own_text(tuple, WRAPPED(FACT_REFUND_OF));
-	if (!check_id(result, FACT_ORDER_ID, facts->order_id) ||
-		!check_id(result, FACT_CUSTOMER, facts->customer_id) ||
-		!check_id(result, FACT_REFUND_OF, facts->refund_of))
-		return;
-
-	if (!read_money(result, facts, tuple) ||
-		!read_currency(result, facts, tuple) ||
-		!read_states(result, facts, tuple))
-		return;
-
-	facts->channel = own_text(tuple, WRAPPED(FACT_CHANNEL));
-	facts->staff = own_text(tuple, WRAPPED(FACT_STAFF));
-	facts->referrer = own_text(tuple, WRAPPED(FACT_REFERRER));
-	facts->close_reason = own_text(tuple, WRAPPED(FACT_CLOSE_REASON));
-	facts->points_used = DatumGetInt64(own_copy(tuple, WRAPPED(FACT_POINTS_USED), &isnull));
-	facts->has_points_used = !isnull;
-	if (isnull)
-		facts->points_used = 0;
-	facts->attributes = own_copy(tuple, WRAPPED(FACT_ATTRIBUTES), &isnull);
-	facts->has_attributes = !isnull;
+	return check_id(result, FACT_ORDER_ID, facts->order_id) &&
+		check_id(result, FACT_CUSTOMER, facts->customer_id) &&
+		check_id(result, FACT_REFUND_OF, facts->refund_of);
 }
 
-typedef struct AskedId
+static void
+read_row(int32 shop_id, char *order_id, const FactsRow *row, FactsResult *result)
 {
-	const char *order_id;
-	int			position;
-} AskedId;
+	OrderFacts *facts = (OrderFacts *) palloc0(sizeof(OrderFacts));
 
-static int
-compare_asked(const void *a, const void *b)
-{
-	return strcmp(((const AskedId *) a)->order_id, ((const AskedId *) b)->order_id);
+	result->status = FACTS_FOUND;
+	result->facts = facts;
+	facts->order_id = order_id;
+	if (!read_owner(result, facts, shop_id, row))
+		return;
+
+	/* What only tells the owners says nothing of money. */
+	if (maps(row->columns, FACT_TOTAL) &&
+		!(read_money(result, facts, row) && read_currency(result, facts, row)))
+		return;
+	if (!read_states(result, facts, row))
+		return;
+
+	facts->channel = get_text(row, FACT_CHANNEL);
+	facts->staff = get_text(row, FACT_STAFF);
+	facts->referrer = get_text(row, FACT_REFERRER);
+	facts->close_reason = get_text(row, FACT_CLOSE_REASON);
+	facts->has_points_used = !row->nulls[FACT_POINTS_USED];
+	facts->points_used = DatumGetInt64(row->values[FACT_POINTS_USED]);
+	facts->has_attributes = !row->nulls[FACT_ATTRIBUTES];
+	if (facts->has_attributes)
+		facts->attributes = PointerGetDatum(PG_DETOAST_DATUM_COPY(row->values[FACT_ATTRIBUTES]));
 }
 
 /*
  * Tell the rows of the current SPI result by the orders asked for.
  */
 void
-facts_from_result(int32 shop_id, char **order_ids, int norders, FactsResult *results)
+facts_from_result(const FactsColumns *columns, int32 shop_id, char **order_ids, int norders,
+				  FactsResult *results)
 {
 	SPITupleTable *rows = SPI_tuptable;
 	uint64		nrows = SPI_processed;
-	AskedId    *asked = (AskedId *) palloc(norders * sizeof(AskedId));
+	OrderIndex *asked = order_index_create(order_ids, norders);
+	FactsRow	row;
 
-	for (int i = 0; i < norders; i++)
-	{
-		asked[i].order_id = order_ids[i];
-		asked[i].position = i;
-		memset(&results[i], 0, sizeof(FactsResult));
-	}
-	if (norders > 1)
-		qsort(asked, norders, sizeof(AskedId), compare_asked);
+	row.columns = columns;
 
+	memset(results, 0, norders * sizeof(FactsResult));
 	for (uint64 r = 0; r < nrows; r++)
 	{
-		AskedId		key;
-		AskedId    *found;
 		FactsResult *result;
+		char	   *order_id;
+		int			position;
 
-		key.order_id = own_text(rows->vals[r], WRAPPED(FACT_ORDER_ID));
-		if (key.order_id == NULL)
+		read_columns(&row, rows->vals[r], rows->tupdesc);
+		order_id = get_text(&row, FACT_ORDER_ID);
+		if (order_id == NULL)
 			continue;
-		found = (AskedId *) bsearch(&key, asked, norders, sizeof(AskedId), compare_asked);
-		if (found == NULL)
+		position = order_index_find(asked, order_id);
+		if (position < 0)
 			continue;
 
-		result = &results[found->position];
+		result = &results[position];
 		if (result->status != FACTS_ABSENT)
 			refuse(result, ERRCODE_CARDINALITY_VIOLATION,
 				   "the facts query gives more than one row for the order");
 		else
-			read_row(shop_id, rows->vals[r], result);
+			read_row(shop_id, order_id, &row, result);
 	}
 }

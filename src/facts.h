@@ -45,6 +45,10 @@ extern void facts_describe(const char *facts, FactsColumns *columns);
 extern bool facts_maps_state(const FactsColumns *columns, OrderState state);
 extern char *facts_wrap(const char *facts, const FactsColumns *columns);
 extern char *facts_list_query(const char *facts, const FactsColumns *columns);
-extern void facts_from_result(int32 shop_id, char **order_ids, int norders, FactsResult *results);
+extern void facts_from_result(const FactsColumns *columns, int32 shop_id, char **order_ids,
+							  int norders, FactsResult *results);
+
+/* Of these the ones that tell whose an order is, and when it was paid. */
+extern void facts_owner_columns(const FactsColumns *columns, FactsColumns *owners);
 
 #endif							/* RETENTION_FACTS_H */

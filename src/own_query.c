@@ -240,38 +240,33 @@ own_read(OwnQuery *query, Datum *args, const char *nulls)
 void
 own_rows_init(OwnRows *rows, const char *table)
 {
+	memset(rows, 0, sizeof(OwnRows));
 	rows->table = table;
-	rows->tupdesc = NULL;
-	rows->rows = NULL;
-	rows->nrows = 0;
-	rows->capacity = 0;
 }
 
 /*
- * Add a row, given by column name: an upgraded table may have its columns in
- * another order than a fresh one.
+ * Where columns stand in the table: an upgraded one may have them in another
+ * order than a fresh one.
  */
-void
-own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
-			 Datum *values, bool *nulls)
+static void
+find_attributes(OwnRows *rows, int ncolumns, const char *const *columns)
 {
-	Datum	   *row_values;
-	bool	   *row_nulls;
-	int			natts;
 	int			attno = 0;
+	int			natts;
 
 	if (rows->tupdesc == NULL)
 	{
 		Oid			rowtype = get_rel_type_id(retention_relation(rows->table));
 
 		rows->tupdesc = lookup_rowtype_tupdesc_copy(rowtype, -1);
+		rows->row_values = (Datum *) palloc(rows->tupdesc->natts * sizeof(Datum));
+		rows->row_nulls = (bool *) palloc(rows->tupdesc->natts * sizeof(bool));
+		rows->attributes = (int *) palloc(rows->tupdesc->natts * sizeof(int));
 	}
 	natts = rows->tupdesc->natts;
 
-	row_values = (Datum *) palloc0(natts * sizeof(Datum));
-	row_nulls = (bool *) palloc(natts * sizeof(bool));
-	memset(row_nulls, true, natts * sizeof(bool));
-
+	rows->columns = columns;
+	rows->ncolumns = ncolumns;
 	for (int i = 0; i < ncolumns; i++)
 	{
 		int			tried = 0;
@@ -289,9 +284,25 @@ own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
 					 errmsg("table \"%s.%s\" has no column \"%s\"",
 							RETENTION_SCHEMA, rows->table, columns[i]),
 					 errhint("Update the extension: ALTER EXTENSION retention UPDATE.")));
-		row_values[attno] = values[i];
-		row_nulls[attno] = nulls[i];
+		rows->attributes[i] = attno;
 		attno = (attno + 1) % natts;
+	}
+}
+
+/*
+ * Add a row, given by column name.
+ */
+void
+own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
+			 Datum *values, bool *nulls)
+{
+	if (rows->columns != columns || rows->ncolumns != ncolumns)
+		find_attributes(rows, ncolumns, columns);
+	memset(rows->row_nulls, true, rows->tupdesc->natts * sizeof(bool));
+	for (int i = 0; i < ncolumns; i++)
+	{
+		rows->row_values[rows->attributes[i]] = values[i];
+		rows->row_nulls[rows->attributes[i]] = nulls[i];
 	}
 
 	if (rows->nrows == rows->capacity)
@@ -302,10 +313,7 @@ own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
 			(Datum *) palloc(rows->capacity * sizeof(Datum));
 	}
 	rows->rows[rows->nrows++] =
-		HeapTupleGetDatum(heap_form_tuple(rows->tupdesc, row_values, row_nulls));
-
-	pfree(row_values);
-	pfree(row_nulls);
+		HeapTupleGetDatum(heap_form_tuple(rows->tupdesc, rows->row_values, rows->row_nulls));
 }
 
 Datum

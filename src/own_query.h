@@ -74,6 +74,11 @@ typedef struct OwnRows
 {
 	const char *table;			/* name in schema retention */
 	TupleDesc	tupdesc;
+	Datum	   *row_values;		/* of the row being made */
+	bool	   *row_nulls;
+	const char *const *columns; /* those that the attributes are of */
+	int			ncolumns;
+	int		   *attributes;
 	Datum	   *rows;
 	int			nrows;
 	int			capacity;

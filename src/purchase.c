@@ -5,6 +5,7 @@
 #include "purchase.h"
 
 #include "compat.h"
+#include "order_index.h"
 #include "own_query.h"
 #include "retention.h"
 
@@ -43,22 +44,20 @@ static const char *const purchase_columns[] = {
 	" p.accrual_due_at, p.accrued_at, p.accrual_rate, p.accrual_multiplier, p.accrued_points," \
 	" p.accrual_rule"
 
-/* The orders asked for, in that order, whether they are recorded or not. */
 static OwnQuery read_orders = {
-	"SELECT k.order_id, " READ_PURCHASE ", e.order_id IS NOT NULL"
-	" FROM unnest($2) WITH ORDINALITY AS k (order_id, position)"
-	" LEFT JOIN retention.purchase p ON p.source_id = $1 AND p.order_id = k.order_id"
-	" LEFT JOIN retention.sync_error e ON e.source_id = $1 AND e.order_id = k.order_id"
-	" ORDER BY k.position",
+	"SELECT p.order_id, " READ_PURCHASE
+	" FROM retention.purchase p"
+	" WHERE p.source_id = $1 AND p.order_id = ANY ($2)",
 	2, {"int4", "text[]"}, true
 };
 
-static OwnQuery read_one = {
-	"SELECT $2, " READ_PURCHASE ","
-	" EXISTS (SELECT FROM retention.sync_error e WHERE e.source_id = $1 AND e.order_id = $2)"
-	" FROM (SELECT) AS k"
-	" LEFT JOIN retention.purchase p ON p.source_id = $1 AND p.order_id = $2",
-	2, {"int4", "text"}, true
+/* Most sources have no error at all, and to see that takes no look for each order. */
+static OwnQuery read_errors = {
+	"SELECT e.order_id"
+	" FROM retention.sync_error e"
+	" WHERE EXISTS (SELECT FROM retention.sync_error WHERE source_id = $1)"
+	" AND e.source_id = $1 AND e.order_id = ANY ($2)",
+	2, {"int4", "text[]"}, true
 };
 
 static OwnQuery read_of_customer = {
@@ -261,8 +260,6 @@ purchase_from_tuple(HeapTuple tuple, char *order_id, int first)
 	return purchase;
 }
 
-#define READ_PURCHASE_COLUMNS 28
-
 /*
  * Whether one of our tables has a row of that order, by its primary key.
  */
@@ -288,47 +285,65 @@ table_has_order(const char *table, int32 source_id, Datum order_id)
 	return found;
 }
 
+/* Where the order of a row of the current SPI result stands among those asked for. */
+static int
+position_of(HeapTuple tuple, char **order_ids, int norders, OrderIndex **index)
+{
+	if (*index == NULL)
+		*index = order_index_create(order_ids, norders);
+	return order_index_find(*index, own_text(tuple, 1));
+}
+
 /*
  * Read the orders named; purchases[i] is NULL for one that is not recorded.
- * had_error[i] tells whether it stands in sync_error.
  */
-int
-purchases_read(int32 source_id, char **order_ids, int norders,
-			   Purchase **purchases, bool *had_error)
+void
+purchases_read(int32 source_id, char **order_ids, int norders, Purchase **purchases)
 {
 	Datum		args[2];
-	int			found = 0;
+	uint64		nrows;
+	OrderIndex *index = NULL;
+
+	memset(purchases, 0, norders * sizeof(Purchase *));
 
 	/* Most single orders are new, and to see that takes no statement. */
+	if (norders == 1 && !table_has_order("purchase", source_id, CStringGetTextDatum(order_ids[0])))
+		return;
+
+	args[0] = Int32GetDatum(source_id);
+	args[1] = own_text_array(order_ids, norders);
+	nrows = own_execute(&read_orders, args, NULL);
+	for (uint64 r = 0; r < nrows; r++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[r];
+		int			i = position_of(tuple, order_ids, norders, &index);
+
+		purchases[i] = purchase_from_tuple(tuple, order_ids[i], 2);
+	}
+}
+
+/*
+ * Which of the orders named stand in sync_error.
+ */
+void
+purchases_read_errors(int32 source_id, char **order_ids, int norders, bool *had_error)
+{
+	Datum		args[2];
+	uint64		nrows;
+	OrderIndex *index = NULL;
+
+	memset(had_error, 0, norders * sizeof(bool));
 	if (norders == 1)
 	{
-		Datum		order_id = CStringGetTextDatum(order_ids[0]);
-
-		if (!table_has_order("purchase", source_id, order_id) &&
-			!table_has_order("sync_error", source_id, order_id))
-		{
-			purchases[0] = NULL;
-			had_error[0] = false;
-			return 0;
-		}
+		had_error[0] = table_has_order("sync_error", source_id, CStringGetTextDatum(order_ids[0]));
+		return;
 	}
 
 	args[0] = Int32GetDatum(source_id);
-	args[1] = norders == 1 ? CStringGetTextDatum(order_ids[0]) : own_text_array(order_ids, norders);
-	if (own_execute(norders == 1 ? &read_one : &read_orders, args, NULL) != (uint64) norders)
-		elog(ERROR, "unexpected number of orders read");
-
-	for (int i = 0; i < norders; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		bool		isnull;
-
-		(void) SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull);
-		purchases[i] = isnull ? NULL : purchase_from_tuple(tuple, order_ids[i], 2);
-		had_error[i] = own_bool(tuple, 2 + READ_PURCHASE_COLUMNS);
-		found += !isnull;
-	}
-	return found;
+	args[1] = own_text_array(order_ids, norders);
+	nrows = own_execute(&read_errors, args, NULL);
+	for (uint64 r = 0; r < nrows; r++)
+		had_error[position_of(SPI_tuptable->vals[r], order_ids, norders, &index)] = true;
 }
 
 int

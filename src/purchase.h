@@ -105,8 +105,8 @@ extern Numeric money_zero(void);
 extern bool money_is_negative(Numeric amount);
 
 /* Reading and writing them, many at a time; all inside SPI. */
-extern int	purchases_read(int32 source_id, char **order_ids, int norders,
-						   Purchase **purchases, bool *had_error);
+extern void purchases_read(int32 source_id, char **order_ids, int norders, Purchase **purchases);
+extern void purchases_read_errors(int32 source_id, char **order_ids, int norders, bool *had_error);
 extern int	purchases_read_of_customer(int32 source_id, int32 shop_id, const char *customer_id,
 									   Purchase ***purchases);
 extern void purchases_insert(int32 source_id, Purchase **purchases, int n);

@@ -105,7 +105,7 @@ read_lines_of(Source *source, ReadInPlace *read)
 	Datum		ids;
 	char	  **keys = (char **) palloc(Max(read->norders, 1) * sizeof(char *));
 	int			nkeys = 0;
-	int			guc_level = 0;
+	int			guc_level;
 
 	source_prepare_facts(source, NULL);
 	array_type = get_array_type(source->id_type);
@@ -123,14 +123,9 @@ read_lines_of(Source *source, ReadInPlace *read)
 	options.read_only = true;
 	options.dest = result_receiver(read->rsinfo);
 
-	if (!source->planned)
-		guc_level = own_planner_begin();
-	check_result(source, SPI_execute_plan_extended(source->plan_many, &options));
-	if (!source->planned)
-	{
-		own_planner_end(guc_level);
-		source->planned = true;
-	}
+	guc_level = source_plan_begin(&source->many);
+	check_result(source, SPI_execute_plan_extended(source->many.plan, &options));
+	source_plan_end(&source->many, guc_level);
 	options.dest->rDestroy(options.dest);
 }
 

@@ -36,16 +36,21 @@ static const struct
 	[SOURCE_EVENTS] = {"events", "customer", "customer"},
 };
 
+static void
+forget_plan(FactsPlan *plan)
+{
+	if (plan->plan != NULL)
+		SPI_freeplan(plan->plan);
+	plan->plan = NULL;
+	plan->planned = false;
+}
+
 void
 source_forget_plans(Source *source)
 {
-	if (source->plan_one != NULL)
-		SPI_freeplan(source->plan_one);
-	if (source->plan_many != NULL)
-		SPI_freeplan(source->plan_many);
-	source->plan_one = NULL;
-	source->plan_many = NULL;
-	source->planned = false;
+	forget_plan(&source->one);
+	forget_plan(&source->many);
+	forget_plan(&source->owners);
 }
 
 /* What was loaded together, with plans that are not in its memory. */

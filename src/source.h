@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "nodes/pg_list.h"
 
+#include "facts.h"
 #include "sync.h"
 
 /* The plan that leads from rows of a relation to the ids of their orders. */
@@ -42,6 +43,13 @@ typedef enum SourceKind
 
 #define N_SYNCED_KINDS SOURCE_LINES
 
+/* A plan of the facts, made at its first use in a way of its own. */
+typedef struct FactsPlan
+{
+	SPIPlanPtr	plan;
+	bool		planned;
+} FactsPlan;
+
 typedef struct Source
 {
 	SyncSource	sync;			/* must be first */
@@ -52,10 +60,12 @@ typedef struct Source
 	Oid			facts_relid;	/* first watched table: its owner runs the facts */
 
 	/* private to the files of source.h, made by source_prepare_facts() */
-	SPIPlanPtr	plan_one;
-	SPIPlanPtr	plan_many;
+	FactsPlan	one;			/* of one key */
+	FactsPlan	many;			/* of an array of keys */
+	FactsPlan	owners;			/* of orders: the same, of a few columns */
+	FactsColumns columns;		/* of orders */
+	FactsColumns owner_columns;
 	Oid			id_type;
-	bool		planned;
 } Source;
 
 /* Good until the next call of either: a changed table reloads all. */
@@ -79,6 +89,10 @@ extern SPIPlanPtr watch_path_plan(Watch *watch, Oid relid);
 /* Frees the plans of its facts: they are made anew at the next reading. */
 extern void source_forget_plans(Source *source);
 
+/* Around the execution of a plan of its facts. */
+extern int	source_plan_begin(const FactsPlan *plan);
+extern void source_plan_end(FactsPlan *plan, int guc_level);
+
 /* Running the shop's SQL; guarded, an error comes back instead of being raised. */
 typedef void (*GuardedWork) (Source *source, void *arg);
 extern void source_run(Source *source, GuardedWork work, void *arg);
@@ -100,12 +114,14 @@ typedef struct SourceRead
 	void		(*take) (Source *source, char **keys, int nkeys, void *results, int i);
 	void		(*fail) (void *results, int i, const ErrorData *error);
 	void	   *results;
+	bool		owners_only;
 } SourceRead;
 
 extern void source_read(Source *source, char **keys, int nkeys, SourceRead *read);
 
 /* The facts of orders, as sync_orders() asks for them. */
-extern void source_read_orders(SyncSource *sync, char **order_ids, int norders, FactsResult *results);
+extern void source_read_orders(SyncSource *sync, char **order_ids, int norders,
+							   bool owners_only, FactsResult *results);
 
 extern bool source_may_have_key(Source *source, const char *key);
 

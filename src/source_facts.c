@@ -11,7 +11,6 @@
 
 #include <ctype.h>
 
-#include "facts.h"
 #include "own_query.h"
 #include "restricted.h"
 #include "shop.h"
@@ -137,8 +136,6 @@ operator_namespace(Oid operator)
 static char *
 wrap_facts(Source *source)
 {
-	FactsColumns columns;
-
 	if (source->kind != SOURCE_ORDERS)
 	{
 		Oid			types[MAX_STORED_COLUMNS];
@@ -148,25 +145,41 @@ wrap_facts(Source *source)
 		return wrapped;
 	}
 
-	facts_describe(source->facts, &columns);
-	source->id_type = columns.type[FACT_ORDER_ID];
-	source->sync.maps_completed = facts_maps_state(&columns, ORDER_COMPLETED);
-	source->sync.maps_refund_of = columns.type[FACT_REFUND_OF] != InvalidOid;
-	return facts_wrap(source->facts, &columns);
+	facts_describe(source->facts, &source->columns);
+	facts_owner_columns(&source->columns, &source->owner_columns);
+	source->id_type = source->columns.type[FACT_ORDER_ID];
+	source->sync.maps_completed = facts_maps_state(&source->columns, ORDER_COMPLETED);
+	source->sync.maps_refund_of = source->columns.type[FACT_REFUND_OF] != InvalidOid;
+	return facts_wrap(source->facts, &source->columns);
+}
+
+/* The wrapped facts of the keys that a condition on one parameter finds. */
+static SPIPlanPtr
+prepare_lookup(Source *source, const char *wrapped, const char *condition, Oid type)
+{
+	SPIPlanPtr	plan;
+
+	plan = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s", wrapped, source_key_column(source), condition),
+							  1, &type, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the facts of source \"%s\": %s", source->sync.name,
+			 SPI_result_code_string(SPI_result));
+	return plan;
 }
 
 void
 source_prepare_facts(Source *source, void *arg)
 {
 	char	   *wrapped;
-	const char *key = source_key_column(source);
 	Oid			array_type;
 	Oid			equals;
 	char	   *equals_name;
-	SPIPlanPtr	plan_one;
-	SPIPlanPtr	plan_many;
+	char	   *equals_any;
+	SPIPlanPtr	one;
+	SPIPlanPtr	many;
+	SPIPlanPtr	owners = NULL;
 
-	if (source->plan_one != NULL)
+	if (source->one.plan != NULL)
 		return;
 
 	/* By the id type's own equality: a cast in the filter would hide its index. */
@@ -175,18 +188,34 @@ source_prepare_facts(Source *source, void *arg)
 	equals = lookup_type_cache(source->id_type, TYPECACHE_EQ_OPR)->eq_opr;
 	equals_name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(operator_namespace(equals))),
 						   get_opname(equals));
-	plan_one = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s $1", wrapped, key, equals_name),
-								  1, &source->id_type, CURSOR_OPT_GENERIC_PLAN);
-	plan_many = SPI_prepare_cursor(psprintf("%s WHERE f.%s %s ANY ($1)", wrapped, key, equals_name),
-								   1, &array_type, CURSOR_OPT_GENERIC_PLAN);
-	if (plan_one == NULL || plan_many == NULL)
-		elog(ERROR, "could not prepare the facts of source \"%s\": %s", source->sync.name,
-			 SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan_one);
-	SPI_keepplan(plan_many);
-	source->plan_one = plan_one;
-	source->plan_many = plan_many;
-	source->planned = false;
+	equals_any = psprintf("%s ANY ($1)", equals_name);
+	one = prepare_lookup(source, wrapped, psprintf("%s $1", equals_name), source->id_type);
+	many = prepare_lookup(source, wrapped, equals_any, array_type);
+	if (source->kind == SOURCE_ORDERS)
+		owners = prepare_lookup(source, facts_wrap(source->facts, &source->owner_columns),
+								equals_any, array_type);
+
+	SPI_keepplan(one);
+	SPI_keepplan(many);
+	if (owners != NULL)
+		SPI_keepplan(owners);
+	source->one.plan = one;
+	source->many.plan = many;
+	source->owners.plan = owners;
+}
+
+int
+source_plan_begin(const FactsPlan *plan)
+{
+	return plan->planned ? 0 : own_planner_begin();
+}
+
+void
+source_plan_end(FactsPlan *plan, int guc_level)
+{
+	if (!plan->planned)
+		own_planner_end(guc_level);
+	plan->planned = true;
 }
 
 char *
@@ -279,31 +308,26 @@ static void
 run_facts(Source *source, void *arg)
 {
 	ReadKeys   *read = (ReadKeys *) arg;
-	SPIPlanPtr	plan;
+	FactsPlan  *plan;
 	Datum		param;
-	int			guc_level = 0;
+	int			guc_level;
 	int			result;
 
 	source_prepare_facts(source, NULL);
-	if (read->nkeys == 1)
+	if (read->nkeys == 1 && !read->read->owners_only)
 	{
-		plan = source->plan_one;
+		plan = &source->one;
 		param = source_key_datum(source, read->keys[0]);
 	}
 	else
 	{
-		plan = source->plan_many;
+		plan = read->read->owners_only ? &source->owners : &source->many;
 		param = source_key_array(source, read->keys, read->nkeys);
 	}
 
-	if (!source->planned)
-		guc_level = own_planner_begin();
-	result = own_execute_latest(plan, &param, NULL);
-	if (!source->planned)
-	{
-		own_planner_end(guc_level);
-		source->planned = true;
-	}
+	guc_level = source_plan_begin(plan);
+	result = own_execute_latest(plan->plan, &param, NULL);
+	source_plan_end(plan, guc_level);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "facts query of source \"%s\" failed: %s", source->sync.name,
 			 SPI_result_code_string(result));
@@ -341,7 +365,13 @@ source_read(Source *source, char **keys, int nkeys, SourceRead *read)
 static void
 take_orders(Source *source, char **keys, int nkeys, void *results, int i)
 {
-	facts_from_result(source->sync.shop_id, keys, nkeys, (FactsResult *) results + i);
+	facts_from_result(&source->columns, source->sync.shop_id, keys, nkeys, (FactsResult *) results + i);
+}
+
+static void
+take_owners(Source *source, char **keys, int nkeys, void *results, int i)
+{
+	facts_from_result(&source->owner_columns, source->sync.shop_id, keys, nkeys, (FactsResult *) results + i);
 }
 
 static void
@@ -356,9 +386,10 @@ fail_order(void *results, int i, const ErrorData *error)
 }
 
 void
-source_read_orders(SyncSource *sync, char **order_ids, int norders, FactsResult *results)
+source_read_orders(SyncSource *sync, char **order_ids, int norders,
+				   bool owners_only, FactsResult *results)
 {
-	SourceRead	read = {take_orders, fail_order, results};
+	SourceRead	read = {owners_only ? take_owners : take_orders, fail_order, results, owners_only};
 
 	source_read((Source *) sync, order_ids, norders, &read);
 }

@@ -107,7 +107,7 @@ is_spelled(Oid id_type, const char *order_id)
 static bool
 all_spelled(Source *source, char **order_ids, int norders)
 {
-	if (source->plan_one == NULL)
+	if (source->one.plan == NULL)
 		return false;
 	for (int i = 0; i < norders; i++)
 	{

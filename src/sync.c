@@ -27,37 +27,26 @@
 #include "sync_error.h"
 #include "tier_life.h"
 
-#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* Orders done by one round of statements. */
-#define SYNC_BATCH 10000
-
-/* The orders of a batch, to tell quickly whether it has one. */
-typedef struct ItemName
-{
-	char	   *order_id;
-	char		status;			/* simplehash's own */
-} ItemName;
-
-#define SH_PREFIX item_names
-#define SH_ELEMENT_TYPE ItemName
-#define SH_KEY_TYPE char *
-#define SH_KEY order_id
-#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key), strlen(key))
-#define SH_EQUAL(tb, a, b) (strcmp(a, b) == 0)
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
 /* ----------
  * Reading
  * ----------
  */
+
+void
+sync_batch_init(SyncBatch *batch, SyncSource *source, char **order_ids, int norders)
+{
+	memset(batch, 0, sizeof(SyncBatch));
+	batch->source = source;
+	batch->capacity = norders + 8;
+	batch->items = (SyncItem *) palloc(batch->capacity * sizeof(SyncItem));
+	for (int i = 0; i < norders; i++)
+		sync_add_item(batch, order_ids[i]);
+}
 
 SyncItem *
 sync_add_item(SyncBatch *batch, char *order_id)
@@ -72,27 +61,21 @@ sync_add_item(SyncBatch *batch, char *order_id)
 	item = &batch->items[batch->nitems++];
 	memset(item, 0, sizeof(SyncItem));
 	item->order_id = order_id;
-	if (batch->names != NULL)
-	{
-		bool		found;
-
-		(void) item_names_insert(batch->names, order_id, &found);
-	}
+	if (batch->index != NULL)
+		order_index_add(batch->index, order_id, batch->nitems - 1);
 	return item;
 }
 
 bool
 sync_has_item(SyncBatch *batch, char *order_id)
 {
-	bool		found;
-
-	if (batch->names == NULL)
+	if (batch->index == NULL)
 	{
-		batch->names = item_names_create(CurrentMemoryContext, batch->nitems, NULL);
+		batch->index = order_index_create(NULL, 0);
 		for (int i = 0; i < batch->nitems; i++)
-			(void) item_names_insert(batch->names, batch->items[i].order_id, &found);
+			order_index_add(batch->index, batch->items[i].order_id, i);
 	}
-	return item_names_lookup(batch->names, order_id) != NULL;
+	return order_index_find(batch->index, order_id) >= 0;
 }
 
 static uint64
@@ -117,12 +100,14 @@ read_items(SyncBatch *batch, int first)
 	order_ids = (char **) palloc(n * sizeof(char *));
 	purchases = (Purchase **) palloc(n * sizeof(Purchase *));
 	facts = (FactsResult *) palloc0(n * sizeof(FactsResult));
-	had_error = (bool *) palloc(n * sizeof(bool));
+	had_error = (bool *) palloc0(n * sizeof(bool));
 	for (int i = 0; i < n; i++)
 		order_ids[i] = batch->items[first + i].order_id;
 
-	batch->source->read_facts(batch->source, order_ids, n, facts);
-	purchases_read(batch->source->source_id, order_ids, n, purchases, had_error);
+	batch->source->read_facts(batch->source, order_ids, n, batch->owners_only, facts);
+	purchases_read(batch->source->source_id, order_ids, n, purchases);
+	if (!batch->owners_only)
+		purchases_read_errors(batch->source->source_id, order_ids, n, had_error);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -139,8 +124,8 @@ read_items(SyncBatch *batch, int first)
  * Read all items, and with each refund order the order that it refunds or was
  * recorded to refund.
  */
-static void
-read_batch(SyncBatch *batch)
+void
+sync_read_batch(SyncBatch *batch)
 {
 	int			nnamed = batch->nitems;
 
@@ -166,6 +151,27 @@ read_batch(SyncBatch *batch)
 	read_items(batch, nnamed);
 }
 
+/* The customers that an item concerns: as recorded and as the facts have it. */
+int
+sync_item_owners(const SyncItem *item, CustomerKey owners[2])
+{
+	int			n = 0;
+
+	if (item->before != NULL)
+	{
+		owners[n].shop_id = item->before->shop_id;
+		owners[n++].customer_id = item->before->customer_id;
+	}
+	if (item->facts.status == FACTS_FOUND && item->facts.facts->customer_id != NULL)
+	{
+		owners[n].shop_id = item->facts.facts->shop_id;
+		owners[n++].customer_id = item->facts.facts->customer_id;
+	}
+	if (n == 2 && customer_key_compare(&owners[0], &owners[1]) == 0)
+		n = 1;
+	return n;
+}
+
 /* The customers that the items concern, sorted. */
 static int
 collect_customers(SyncBatch *batch, CustomerKey **keys)
@@ -174,20 +180,7 @@ collect_customers(SyncBatch *batch, CustomerKey **keys)
 
 	*keys = (CustomerKey *) palloc(2 * Max(batch->nitems, 1) * sizeof(CustomerKey));
 	for (int i = 0; i < batch->nitems; i++)
-	{
-		SyncItem   *item = &batch->items[i];
-
-		if (item->before != NULL)
-		{
-			(*keys)[n].shop_id = item->before->shop_id;
-			(*keys)[n++].customer_id = item->before->customer_id;
-		}
-		if (item->facts.status == FACTS_FOUND && item->facts.facts->customer_id != NULL)
-		{
-			(*keys)[n].shop_id = item->facts.facts->shop_id;
-			(*keys)[n++].customer_id = item->facts.facts->customer_id;
-		}
-	}
+		n += sync_item_owners(&batch->items[i], *keys + n);
 	return customer_keys_sort(*keys, n);
 }
 
@@ -229,6 +222,20 @@ hold_unrecorded(SyncBatch *batch)
 	return n > 0;
 }
 
+/* Whether the batch was read when all its customers were locked. */
+static bool
+was_locked(const SyncBatch *batch, const CustomerKey *keys, int nkeys)
+{
+	if (batch->locked == NULL)
+		return false;
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (!customer_keys_have(batch->locked, &keys[i]))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Lock the customers, and make sure that what was read is what is.
  */
@@ -237,16 +244,19 @@ lock_batch(SyncBatch *batch, int nnamed)
 {
 	CustomerKey *keys;
 	int			nkeys = collect_customers(batch, &keys);
+	bool		held;
 
-	batch->customers = batch->prepared ? customers_lock_all_known(keys, nkeys) :
+	batch->customers = batch->locked != NULL ? customers_lock_all_known(keys, nkeys) :
 		customers_lock(keys, nkeys);
-	(void) hold_unrecorded(batch);
+	held = hold_unrecorded(batch);
+	if (was_locked(batch, keys, nkeys) && !held)
+		return;
 
 	while (transactions_completed() != batch->completions)
 	{
 		batch->nitems = nnamed;
-		batch->names = NULL;
-		read_batch(batch);
+		batch->index = NULL;
+		sync_read_batch(batch);
 		nkeys = collect_customers(batch, &keys);
 		check_still_locked(batch, keys, nkeys);
 		if (!hold_unrecorded(batch))
@@ -357,7 +367,7 @@ check_inserted(SyncBatch *batch)
 		return;
 
 	facts = (FactsResult *) palloc0(n * sizeof(FactsResult));
-	batch->source->read_facts(batch->source, order_ids, n, facts);
+	batch->source->read_facts(batch->source, order_ids, n, false, facts);
 	for (int i = 0; i < n; i++)
 	{
 		SyncItem	now = *items[i];
@@ -388,22 +398,18 @@ check_inserted(SyncBatch *batch)
 }
 
 static void
-sync_batch(SyncSource *source, char **order_ids, int norders, bool prepared, SyncCounts *counts)
+sync_batch(SyncSource *source, char **order_ids, int norders, const CustomerKeys *locked,
+		   SyncCounts *counts)
 {
 	SyncBatch	batch;
 
-	memset(&batch, 0, sizeof(batch));
-	batch.source = source;
-	batch.prepared = prepared;
+	sync_batch_init(&batch, source, order_ids, norders);
+	batch.locked = locked;
 	batch.now = retention_clock_now();
 	batch.first_seen_at = counts->baseline ? sync_before_attachment(source) : batch.now;
 	batch.messages_since = counts->baseline ? DT_NOEND : source->attached_at;
-	batch.capacity = norders + 8;
-	batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
-	for (int i = 0; i < norders; i++)
-		sync_add_item(&batch, order_ids[i]);
 
-	read_batch(&batch);
+	sync_read_batch(&batch);
 	lock_batch(&batch, norders);
 
 	for (int i = 0; i < batch.nitems; i++)
@@ -423,100 +429,6 @@ sync_batch(SyncSource *source, char **order_ids, int norders, bool prepared, Syn
 	write_sync_errors(&batch);
 }
 
-/* An order and its customer, recorded or to be. */
-typedef struct OwnedOrder
-{
-	CustomerKey owner;
-	TimestampTz paid_at;		/* as the facts have it now */
-	char	   *order_id;
-} OwnedOrder;
-
-static int
-compare_owned_orders(const void *a, const void *b)
-{
-	const OwnedOrder *x = (const OwnedOrder *) a;
-	const OwnedOrder *y = (const OwnedOrder *) b;
-	int			order = customer_key_compare(&x->owner, &y->owner);
-
-	if (order == 0 && x->paid_at != y->paid_at)
-		order = x->paid_at < y->paid_at ? -1 : 1;
-	return order;
-}
-
-/*
- * Before the first of many batches: lock the customers of all orders, so that
- * two large transactions lock in one order too; and put each customer's orders
- * together, so that their row is written about once, and in order of time, so
- * that a long history grows at its end.
- */
-static void
-prepare_many(SyncSource *source, char **order_ids, int norders)
-{
-	MemoryContext context = CurrentMemoryContext;
-	OwnedOrder *owned = (OwnedOrder *) palloc_extended(norders * sizeof(OwnedOrder), MCXT_ALLOC_HUGE);
-	CustomerKey *keys = NULL;
-	int			nkeys = 0;
-	int			nowned = 0;
-
-	for (int done = 0; done < norders; done += SYNC_BATCH)
-	{
-		SyncBatch	batch;
-		CustomerKey *found;
-		int			nfound;
-		int			n = Min(SYNC_BATCH, norders - done);
-
-		CHECK_FOR_INTERRUPTS();
-		SPI_connect();
-		memset(&batch, 0, sizeof(batch));
-		batch.source = source;
-		batch.capacity = n + 8;
-		batch.items = (SyncItem *) palloc(batch.capacity * sizeof(SyncItem));
-		for (int i = 0; i < n; i++)
-			sync_add_item(&batch, order_ids[done + i]);
-		read_batch(&batch);
-
-		for (int i = 0; i < n; i++)
-		{
-			SyncItem   *item = &batch.items[i];
-			OwnedOrder *order = &owned[nowned++];
-
-			order->order_id = item->order_id;
-			order->owner.shop_id = 0;
-			order->owner.customer_id = "";
-			order->paid_at = item->facts.status == FACTS_FOUND ? item->facts.facts->state_at[ORDER_PAID] : 0;
-			if (item->before != NULL)
-			{
-				order->owner.shop_id = item->before->shop_id;
-				order->owner.customer_id = MemoryContextStrdup(context, item->before->customer_id);
-			}
-			else if (item->facts.status == FACTS_FOUND && item->facts.facts->customer_id != NULL)
-			{
-				order->owner.shop_id = item->facts.facts->shop_id;
-				order->owner.customer_id = MemoryContextStrdup(context, item->facts.facts->customer_id);
-			}
-		}
-
-		nfound = collect_customers(&batch, &found);
-		keys = keys ? (CustomerKey *) repalloc_huge(keys, (nkeys + nfound) * sizeof(CustomerKey)) :
-			(CustomerKey *) MemoryContextAllocHuge(context, Max(nfound, 1) * sizeof(CustomerKey));
-		for (int i = 0; i < nfound; i++)
-		{
-			keys[nkeys + i].shop_id = found[i].shop_id;
-			keys[nkeys + i].customer_id = MemoryContextStrdup(context, found[i].customer_id);
-		}
-		nkeys += nfound;
-		SPI_finish();
-	}
-
-	SPI_connect();
-	(void) customers_lock(keys, customer_keys_sort(keys, nkeys));
-	SPI_finish();
-
-	qsort(owned, norders, sizeof(OwnedOrder), compare_owned_orders);
-	for (int i = 0; i < norders; i++)
-		order_ids[i] = owned[i].order_id;
-}
-
 /*
  * Bring what is recorded of the orders named up to what the shop says now.
  * To be called as the extension's owner, in the shop's time zone; may put the
@@ -525,15 +437,15 @@ prepare_many(SyncSource *source, char **order_ids, int norders)
 void
 sync_orders(SyncSource *source, char **order_ids, int norders, SyncCounts *counts)
 {
-	bool		prepared = norders > SYNC_BATCH;
+	CustomerKeys *locked = NULL;
 
-	if (prepared)
-		prepare_many(source, order_ids, norders);
+	if (norders > SYNC_BATCH)
+		locked = sync_lock_ahead(source, order_ids, norders);
 	for (int done = 0; done < norders; done += SYNC_BATCH)
 	{
 		CHECK_FOR_INTERRUPTS();
 		SPI_connect();
-		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), prepared, counts);
+		sync_batch(source, order_ids + done, Min(SYNC_BATCH, norders - done), locked, counts);
 		SPI_finish();
 	}
 }

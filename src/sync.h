@@ -28,7 +28,8 @@ typedef struct FactsResult
 /*
  * The source as sync needs to know it.  read_facts fills one result for each
  * order named, from what is committed (or done by this transaction) when it is
- * called.
+ * called; with owners_only, just whose they are, which orders they refund and
+ * when they were paid.
  */
 typedef struct SyncSource
 {
@@ -41,7 +42,7 @@ typedef struct SyncSource
 	bool		maps_completed;
 	bool		maps_refund_of;
 	void		(*read_facts) (struct SyncSource *source, char **order_ids, int norders,
-							   FactsResult *results);
+							   bool owners_only, FactsResult *results);
 } SyncSource;
 
 typedef struct SyncCounts

@@ -9,6 +9,7 @@
 #include "care.h"
 #include "customer_stats.h"
 #include "ledger.h"
+#include "order_index.h"
 #include "sync.h"
 
 /* An order on its way from what was recorded to what is to be. */
@@ -23,12 +24,11 @@ typedef struct SyncItem
 	Purchase   *recorded;		/* as it stands in the table by now */
 } SyncItem;
 
-struct item_names_hash;
-
 typedef struct SyncBatch
 {
 	SyncSource *source;
-	bool		prepared;		/* its customers were locked before */
+	bool		owners_only;	/* read just to know whose the orders are */
+	const CustomerKeys *locked; /* customers locked before it was read; or NULL */
 	TimestampTz now;
 	TimestampTz first_seen_at;	/* of states undated in an order not recorded */
 	TimestampTz messages_since; /* what happened before calls for no message */
@@ -36,17 +36,26 @@ typedef struct SyncBatch
 	SyncItem   *items;
 	int			nitems;
 	int			capacity;
-	struct item_names_hash *names;	/* NULL until asked for */
+	OrderIndex *index;			/* of the items; NULL until asked for */
 	CustomerSet *customers;
 	Ledger		ledger;
 	Care		care;
 } SyncBatch;
 
+/* Orders done by one round of statements. */
+#define SYNC_BATCH 10000
+
 /* sync.c */
+extern void sync_batch_init(SyncBatch *batch, SyncSource *source, char **order_ids, int norders);
+extern void sync_read_batch(SyncBatch *batch);
+extern int	sync_item_owners(const SyncItem *item, CustomerKey owners[2]);
 extern SyncItem *sync_add_item(SyncBatch *batch, char *order_id);
 extern bool sync_has_item(SyncBatch *batch, char *order_id);
 extern Customer *sync_owner(SyncBatch *batch, const Purchase *purchase);
 extern void sync_write_purchases(SyncBatch *batch, bool refunds_only);
+
+/* sync_ahead.c */
+extern CustomerKeys *sync_lock_ahead(SyncSource *source, char **order_ids, int norders);
 
 /* purchase_facts.c */
 extern bool facts_call_for_no_record(const FactsResult *result);
