@@ -73,27 +73,21 @@ static OwnQuery find_missing = {
 
 /* Nobody else sees a row that was just made, so it needs no lock. */
 static OwnQuery insert_one = {
-	"INSERT INTO retention.customer_stats AS s (shop_id, customer_id) VALUES ($1, $2)"
+	"WITH customer AS ("
+	"INSERT INTO retention.customer (shop_id, customer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)"
+	" INSERT INTO retention.customer_stats AS s (shop_id, customer_id) VALUES ($1, $2)"
 	" ON CONFLICT DO NOTHING"
 	" RETURNING " STATS_OF_CUSTOMER,
 	2, {"int4", "text"}
 };
 
-static OwnQuery insert_customer = {
-	"INSERT INTO retention.customer (shop_id, customer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-	2, {"int4", "text"}
-};
-
-static OwnQuery insert_customers = {
+static OwnQuery insert_many = {
+	"WITH customer AS ("
 	"INSERT INTO retention.customer (shop_id, customer_id)"
 	" SELECT k.shop_id, k.customer_id"
 	" FROM unnest($1, $2) AS k (shop_id, customer_id)"
-	" ON CONFLICT DO NOTHING",
-	2, {"int4[]", "text[]"}
-};
-
-static OwnQuery insert_stats = {
-	"INSERT INTO retention.customer_stats (shop_id, customer_id)"
+	" ON CONFLICT DO NOTHING)"
+	" INSERT INTO retention.customer_stats (shop_id, customer_id)"
 	" SELECT k.shop_id, k.customer_id"
 	" FROM unnest($1, $2) AS k (shop_id, customer_id)"
 	" ON CONFLICT DO NOTHING",
@@ -127,26 +121,33 @@ static OwnQuery update_stats = {
 
 static OwnQuery update_one = {
 	"UPDATE retention.customer_stats s"
-	" SET first_purchase_at = ($1).first_purchase_at,"
-	" last_purchase_at = ($1).last_purchase_at,"
-	" purchases = ($1).purchases,"
-	" unpaid_orders = ($1).unpaid_orders,"
-	" unlinked_refunds = ($1).unlinked_refunds,"
-	" spent = ($1).spent,"
-	" points_posted = ($1).points_posted,"
-	" points_debt = ($1).points_debt,"
-	" points_held = ($1).points_held,"
-	" last_entry_no = ($1).last_entry_no,"
-	" points_as_of = ($1).points_as_of,"
-	" points_due_at = ($1).points_due_at,"
-	" tier = ($1).tier,"
-	" tier_since = ($1).tier_since,"
-	" tier_below_since = ($1).tier_below_since,"
-	" tier_review_at = ($1).tier_review_at,"
-	" history_from = ($1).history_from,"
-	" history = ($1).history"
-	" WHERE s.shop_id = ($1).shop_id AND s.customer_id = ($1).customer_id",
-	1, {"retention.customer_stats"}
+	" SET first_purchase_at = $3,"
+	" last_purchase_at = $4,"
+	" purchases = $5,"
+	" unpaid_orders = $6,"
+	" unlinked_refunds = $7,"
+	" spent = $8,"
+	" points_posted = $9,"
+	" points_debt = $10,"
+	" points_held = $11,"
+	" last_entry_no = $12,"
+	" points_as_of = $13,"
+	" points_due_at = $14,"
+	" tier = $15,"
+	" tier_since = $16,"
+	" tier_below_since = $17,"
+	" tier_review_at = $18,"
+	" history_from = $19,"
+	" history = $20"
+	" WHERE s.shop_id = $1 AND s.customer_id = $2",
+	N_STATS_COLUMNS, {
+		"int4", "text", "timestamptz", "timestamptz",
+		"int8", "int8", "int8", "numeric",
+		"int8", "int8", "int8", "int8",
+		"timestamptz", "timestamptz",
+		"text", "timestamptz", "timestamptz", "timestamptz",
+		"timestamptz", "retention.purchase_history"
+	}
 };
 
 int
@@ -296,8 +297,7 @@ customers_ensure(CustomerKey *keys, int nkeys)
 		missing[i].customer_id = own_text(SPI_tuptable->vals[i], 2);
 	}
 	keys_as_arrays(missing, nmissing, args);
-	own_execute(&insert_stats, args, NULL);
-	own_execute(&insert_customers, args, NULL);
+	own_execute(&insert_many, args, NULL);
 }
 
 static uint64
@@ -338,11 +338,7 @@ customers_lock_known(CustomerKey *key)
 static CustomerSet *
 insert_unknown(CustomerKey *key)
 {
-	CustomerSet *set = run_for_key(&insert_one, key) == 0 ? NULL : read_locked(1);
-
-	if (set != NULL)
-		run_for_key(&insert_customer, key);
-	return set;
+	return run_for_key(&insert_one, key) == 0 ? NULL : read_locked(1);
 }
 
 static void
@@ -471,54 +467,67 @@ customer_changed(const Customer *customer)
 	return customer->changed;
 }
 
+static void
+customer_to_row(const Customer *customer, Datum *values, bool *nulls)
+{
+	memset(nulls, false, N_STATS_COLUMNS * sizeof(bool));
+	customer_key_as_args(customer, values);
+	own_set_time(&values[2], &nulls[2], customer->first_purchase_at);
+	own_set_time(&values[3], &nulls[3], customer->last_purchase_at);
+	values[4] = Int64GetDatum(customer->purchases);
+	values[5] = Int64GetDatum(customer->unpaid_orders);
+	values[6] = Int64GetDatum(customer->unlinked_refunds);
+	values[7] = NumericGetDatum(customer->spent);
+	values[8] = Int64GetDatum(customer->points_posted);
+	values[9] = Int64GetDatum(customer->points_debt);
+	values[10] = Int64GetDatum(customer->points_held);
+	values[11] = Int64GetDatum(customer->last_entry_no);
+	own_set_time(&values[12], &nulls[12], customer->points_as_of);
+	own_set_time(&values[13], &nulls[13], customer->points_due_at);
+	nulls[14] = customer->tier == NULL;
+	values[14] = customer->tier ? CStringGetTextDatum(customer->tier) : (Datum) 0;
+	own_set_time(&values[15], &nulls[15], customer->tier_since);
+	own_set_time(&values[16], &nulls[16], customer->tier_below_since);
+	own_set_time(&values[17], &nulls[17], customer->tier_review_at);
+	own_set_time(&values[18], &nulls[18], customer->history_from);
+	values[19] = PointerGetDatum(customer->history);
+	nulls[19] = customer->history == NULL;
+}
+
+/* Whether there is something to write of a customer; a count that went down and up again is as it was. */
+static bool
+is_to_write(const Customer *customer)
+{
+	return customer->changed ||
+		customer->unpaid_orders != customer->unpaid_orders_read ||
+		customer->unlinked_refunds != customer->unlinked_refunds_read;
+}
+
 void
 customers_write(CustomerSet *set)
 {
 	OwnRows		rows;
+	Datum		values[N_STATS_COLUMNS];
+	bool		nulls[N_STATS_COLUMNS];
 
 	own_rows_init(&rows, "customer_stats");
 	for (int i = 0; i < set->ncustomers; i++)
 	{
 		Customer   *customer = &set->customers[i];
-		Datum		values[N_STATS_COLUMNS];
-		bool		nulls[N_STATS_COLUMNS] = {false};
 
-		/* A count that went down and up again is as it was. */
-		if (!customer->changed &&
-			customer->unpaid_orders == customer->unpaid_orders_read &&
-			customer->unlinked_refunds == customer->unlinked_refunds_read)
+		if (!is_to_write(customer))
 			continue;
 		if (customer->history_changed)
 			customer->history = customer_finish_history(customer);
 
-		customer_key_as_args(customer, values);
-		own_set_time(&values[2], &nulls[2], customer->first_purchase_at);
-		own_set_time(&values[3], &nulls[3], customer->last_purchase_at);
-		values[4] = Int64GetDatum(customer->purchases);
-		values[5] = Int64GetDatum(customer->unpaid_orders);
-		values[6] = Int64GetDatum(customer->unlinked_refunds);
-		values[7] = NumericGetDatum(customer->spent);
-		values[8] = Int64GetDatum(customer->points_posted);
-		values[9] = Int64GetDatum(customer->points_debt);
-		values[10] = Int64GetDatum(customer->points_held);
-		values[11] = Int64GetDatum(customer->last_entry_no);
-		own_set_time(&values[12], &nulls[12], customer->points_as_of);
-		own_set_time(&values[13], &nulls[13], customer->points_due_at);
-		nulls[14] = customer->tier == NULL;
-		values[14] = customer->tier ? CStringGetTextDatum(customer->tier) : (Datum) 0;
-		own_set_time(&values[15], &nulls[15], customer->tier_since);
-		own_set_time(&values[16], &nulls[16], customer->tier_below_since);
-		own_set_time(&values[17], &nulls[17], customer->tier_review_at);
-		own_set_time(&values[18], &nulls[18], customer->history_from);
-		values[19] = PointerGetDatum(customer->history);
-		nulls[19] = customer->history == NULL;
-		own_rows_add(&rows, N_STATS_COLUMNS, stats_columns, values, nulls);
+		customer_to_row(customer, values, nulls);
+		if (set->ncustomers == 1)
+			own_execute_row(&update_one, values, nulls);
+		else
+			own_rows_add(&rows, N_STATS_COLUMNS, stats_columns, values, nulls);
 
 		customer->changed = false;
 		customer->history_changed = false;
 	}
-	if (rows.nrows == 1)
-		own_execute(&update_one, rows.rows, NULL);
-	else
-		own_rows_execute(&rows, &update_stats);
+	own_rows_execute(&rows, &update_stats);
 }

@@ -232,6 +232,16 @@ own_execute(OwnQuery *query, Datum *args, const char *nulls)
 }
 
 uint64
+own_execute_row(OwnQuery *query, Datum *values, const bool *isnull)
+{
+	char		nulls[OWN_QUERY_MAX_ARGS];
+
+	for (int i = 0; i < query->nargs; i++)
+		nulls[i] = isnull[i] ? 'n' : ' ';
+	return own_execute(query, values, nulls);
+}
+
+uint64
 own_read(OwnQuery *query, Datum *args, const char *nulls)
 {
 	return run_query(query, args, nulls, true);

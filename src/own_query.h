@@ -14,7 +14,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#define OWN_QUERY_MAX_ARGS 12
+#define OWN_QUERY_MAX_ARGS 32
 
 /*
  * A statement of ours, declared static with its text and the names of its
@@ -58,6 +58,9 @@ extern int	own_execute_latest(SPIPlanPtr plan, Datum *args, const char *nulls);
 
 /* Runs inside SPI; returns the number of rows, which are in SPI_tuptable. */
 extern uint64 own_execute(OwnQuery *query, Datum *args, const char *nulls);
+
+/* The same, with its NULLs told as those of a row are. */
+extern uint64 own_execute_row(OwnQuery *query, Datum *values, const bool *isnull);
 
 /* The same for a function that only reads: what the calling query sees. */
 extern uint64 own_read(OwnQuery *query, Datum *args, const char *nulls);

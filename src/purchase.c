@@ -67,6 +67,26 @@ static OwnQuery read_of_customer = {
 	3, {"int4", "int4", "text"}, true
 };
 
+/* One order is written without making an array of it. */
+static OwnQuery insert_one = {
+	"INSERT INTO retention.purchase (source_id, order_id, shop_id, customer_id,"
+	" placed_at, paid_at, shipped_at, delivered_at, completed_at, closed_at,"
+	" total, paid, refunded, refunded_by_orders, is_refund, refund_of, value,"
+	" currency, channel, staff, referrer, points_used, close_reason, attributes,"
+	" accrual_due_at, accrued_at, accrual_rate, accrual_multiplier, accrued_points,"
+	" accrual_rule)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+	" $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
+	N_PURCHASE_COLUMNS, {
+		"int4", "text", "int4", "text",
+		"timestamptz", "timestamptz", "timestamptz", "timestamptz", "timestamptz", "timestamptz",
+		"numeric", "numeric", "numeric", "numeric", "bool", "text", "numeric",
+		"text", "text", "text", "text", "int8", "text", "jsonb",
+		"timestamptz", "timestamptz", "numeric", "numeric", "int8",
+		"jsonb"
+	}
+};
+
 static OwnQuery insert_purchases = {
 	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u",
 	1, {"retention.purchase[]"}
@@ -368,50 +388,65 @@ purchases_read_of_customer(int32 source_id, int32 shop_id, const char *customer_
 	return n;
 }
 
+static void
+purchase_to_row(int32 source_id, const Purchase *p, Datum *v, bool *isnull)
+{
+	memset(isnull, false, N_PURCHASE_COLUMNS * sizeof(bool));
+	v[0] = Int32GetDatum(source_id);
+	v[1] = CStringGetTextDatum(p->order_id);
+	v[2] = Int32GetDatum(p->shop_id);
+	v[3] = CStringGetTextDatum(p->customer_id);
+	for (int s = 0; s < N_ORDER_STATES; s++)
+		own_set_time(&v[4 + s], &isnull[4 + s], p->state_at[s]);
+	v[10] = NumericGetDatum(p->total);
+	v[11] = NumericGetDatum(p->paid);
+	v[12] = NumericGetDatum(p->refunded);
+	v[13] = NumericGetDatum(p->refunded_by_orders);
+	v[14] = BoolGetDatum(p->is_refund);
+	own_set_text(&v[15], &isnull[15], p->refund_of);
+	own_set_numeric(&v[16], &isnull[16], p->value);
+	own_set_text(&v[17], &isnull[17], p->currency);
+	own_set_text(&v[18], &isnull[18], p->channel);
+	own_set_text(&v[19], &isnull[19], p->staff);
+	own_set_text(&v[20], &isnull[20], p->referrer);
+	v[21] = Int64GetDatum(p->points_used);
+	isnull[21] = !p->has_points_used;
+	own_set_text(&v[22], &isnull[22], p->close_reason);
+	v[23] = p->attributes;
+	isnull[23] = !p->has_attributes;
+	own_set_time(&v[24], &isnull[24], p->accrual_due_at);
+	own_set_time(&v[25], &isnull[25], p->accrued_at);
+	own_set_numeric(&v[26], &isnull[26], p->accrual_rate);
+	own_set_numeric(&v[27], &isnull[27], p->accrual_multiplier);
+	v[28] = Int64GetDatum(p->accrued_points);
+	v[29] = p->accrual_rule;
+	isnull[29] = !p->has_accrual_rule;
+}
+
 static uint64
 purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
 {
 	OwnRows		rows;
+	Datum		v[N_PURCHASE_COLUMNS];
+	bool		isnull[N_PURCHASE_COLUMNS];
 
 	own_rows_init(&rows, "purchase");
 	for (int i = 0; i < n; i++)
 	{
-		Purchase   *p = purchases[i];
-		Datum		v[N_PURCHASE_COLUMNS];
-		bool		isnull[N_PURCHASE_COLUMNS] = {false};
-
-		v[0] = Int32GetDatum(source_id);
-		v[1] = CStringGetTextDatum(p->order_id);
-		v[2] = Int32GetDatum(p->shop_id);
-		v[3] = CStringGetTextDatum(p->customer_id);
-		for (int s = 0; s < N_ORDER_STATES; s++)
-			own_set_time(&v[4 + s], &isnull[4 + s], p->state_at[s]);
-		v[10] = NumericGetDatum(p->total);
-		v[11] = NumericGetDatum(p->paid);
-		v[12] = NumericGetDatum(p->refunded);
-		v[13] = NumericGetDatum(p->refunded_by_orders);
-		v[14] = BoolGetDatum(p->is_refund);
-		own_set_text(&v[15], &isnull[15], p->refund_of);
-		own_set_numeric(&v[16], &isnull[16], p->value);
-		own_set_text(&v[17], &isnull[17], p->currency);
-		own_set_text(&v[18], &isnull[18], p->channel);
-		own_set_text(&v[19], &isnull[19], p->staff);
-		own_set_text(&v[20], &isnull[20], p->referrer);
-		v[21] = Int64GetDatum(p->points_used);
-		isnull[21] = !p->has_points_used;
-		own_set_text(&v[22], &isnull[22], p->close_reason);
-		v[23] = p->attributes;
-		isnull[23] = !p->has_attributes;
-		own_set_time(&v[24], &isnull[24], p->accrual_due_at);
-		own_set_time(&v[25], &isnull[25], p->accrued_at);
-		own_set_numeric(&v[26], &isnull[26], p->accrual_rate);
-		own_set_numeric(&v[27], &isnull[27], p->accrual_multiplier);
-		v[28] = Int64GetDatum(p->accrued_points);
-		v[29] = p->accrual_rule;
-		isnull[29] = !p->has_accrual_rule;
+		purchase_to_row(source_id, purchases[i], v, isnull);
 		own_rows_add(&rows, N_PURCHASE_COLUMNS, purchase_columns, v, isnull);
 	}
 	return own_rows_execute(&rows, query);
+}
+
+static uint64
+purchase_write_one(int32 source_id, const Purchase *purchase)
+{
+	Datum		v[N_PURCHASE_COLUMNS];
+	bool		isnull[N_PURCHASE_COLUMNS];
+
+	purchase_to_row(source_id, purchase, v, isnull);
+	return own_execute_row(&insert_one, v, isnull);
 }
 
 static void
@@ -443,7 +478,8 @@ purchases_insert(int32 source_id, Purchase **purchases, int n)
 
 	PG_TRY();
 	{
-		check_written(purchases_write(source_id, purchases, n, &insert_purchases), n);
+		check_written(n == 1 ? purchase_write_one(source_id, purchases[0]) :
+					  purchases_write(source_id, purchases, n, &insert_purchases), n);
 	}
 	PG_CATCH();
 	{
