@@ -25,13 +25,22 @@
 
 PG_FUNCTION_INFO_V1(review_tiers);
 
-static OwnQuery insert_change = {
+static const char *const change_columns[] = {
+	"shop_id", "customer_id", "change_no", "changed_at", "from_tier", "to_tier", "reason"
+};
+
+#define N_CHANGE_COLUMNS lengthof(change_columns)
+
+/* The changes come numbered from 1 for each customer. */
+static OwnQuery insert_changes = {
 	"INSERT INTO retention.tier_change"
 	" (shop_id, customer_id, change_no, changed_at, from_tier, to_tier, reason)"
-	" SELECT $1, $2, coalesce(max(c.change_no), 0) + 1, $3, $4, $5, $6"
-	" FROM retention.tier_change c"
-	" WHERE c.shop_id = $1 AND c.customer_id = $2",
-	6, {"int4", "text", "timestamptz", "text", "text", "text"}
+	" SELECT u.shop_id, u.customer_id,"
+	" u.change_no + coalesce((SELECT max(c.change_no) FROM retention.tier_change c"
+	" WHERE c.shop_id = u.shop_id AND c.customer_id = u.customer_id), 0),"
+	" u.changed_at, u.from_tier, u.to_tier, u.reason"
+	" FROM unnest($1) AS u",
+	1, {"retention.tier_change[]"}
 };
 
 static OwnQuery due_reviews = {
@@ -42,23 +51,31 @@ static OwnQuery due_reviews = {
 	5, {"int4", "text", "timestamptz", "bool", "int8"}
 };
 
-static void
-change_tier(Customer *customer, const char *to, TimestampTz at, const char *reason, bool log)
+/* A customer under review, and the changes to be written. */
+typedef struct Review
 {
+	Customer   *customer;
+	int64		nchanges;		/* of this customer */
+	OwnRows    *changes;		/* of all */
+} Review;
+
+static void
+change_tier(Review *review, const char *to, TimestampTz at, const char *reason, bool log)
+{
+	Customer   *customer = review->customer;
+
 	if (log)
 	{
-		Datum		args[6];
-		char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
+		Datum		v[N_CHANGE_COLUMNS];
+		bool		isnull[N_CHANGE_COLUMNS] = {false};
 
-		args[0] = Int32GetDatum(customer->key.shop_id);
-		args[1] = CStringGetTextDatum(customer->key.customer_id);
-		args[2] = TimestampTzGetDatum(at);
-		args[3] = customer->tier ? CStringGetTextDatum(customer->tier) : (Datum) 0;
-		nulls[3] = customer->tier ? ' ' : 'n';
-		args[4] = to ? CStringGetTextDatum(to) : (Datum) 0;
-		nulls[4] = to ? ' ' : 'n';
-		args[5] = CStringGetTextDatum(reason);
-		own_execute(&insert_change, args, nulls);
+		customer_key_as_args(customer, v);
+		v[2] = Int64GetDatum(++review->nchanges);
+		v[3] = TimestampTzGetDatum(at);
+		own_set_text(&v[4], &isnull[4], customer->tier);
+		own_set_text(&v[5], &isnull[5], to);
+		v[6] = CStringGetTextDatum(reason);
+		own_rows_add(review->changes, N_CHANGE_COLUMNS, change_columns, v, isnull);
 	}
 	customer->tier = to ? pstrdup(to) : NULL;
 	customer->tier_since = at;
@@ -103,8 +120,9 @@ earlier(TimestampTz a, TimestampTz b)
  * Review the tier as of that moment, and find when to do so next.
  */
 static void
-review_at(Customer *customer, TimestampTz at)
+review_at(Review *review, TimestampTz at)
 {
+	Customer   *customer = review->customer;
 	int32		shop_id = customer->key.shop_id;
 	const Shop *shop = shop_settings(shop_id);
 	bool		one_rung = shop->tier_down_one_rung;
@@ -140,7 +158,7 @@ review_at(Customer *customer, TimestampTz at)
 		bool		log = customer->tier != NULL ||
 			tier_next_lower(shop_id, reached_height) != NULL;
 
-		change_tier(customer, reached, at,
+		change_tier(review, reached, at,
 					height == 0 && customer->tier != NULL ? "the ladder changed" : "reached", log);
 		customer->tier_below_since = NO_TIME;
 		height = reached_height;
@@ -155,7 +173,7 @@ review_at(Customer *customer, TimestampTz at)
 		{
 			const char *to = one_rung ? tier_next_lower(shop_id, height) : reached;
 
-			change_tier(customer, to, at, "no longer reached", true);
+			change_tier(review, to, at, "no longer reached", true);
 			height = tier_height(shop_id, to);
 			customer->tier_below_since = height > reached_height ? at : NO_TIME;
 
@@ -177,24 +195,30 @@ review_at(Customer *customer, TimestampTz at)
 }
 
 static void
-review_until(Customer *customer, TimestampTz now)
+review_until(Customer *customer, TimestampTz now, OwnRows *changes)
 {
+	Review		review = {customer, 0, changes};
+
 	while (customer->tier_review_at != NO_TIME && customer->tier_review_at < now)
 	{
 		CHECK_FOR_INTERRUPTS();
-		review_at(customer, customer->tier_review_at);
+		review_at(&review, customer->tier_review_at);
 	}
-	review_at(customer, now);
+	review_at(&review, now);
 }
 
 void
 tiers_review(CustomerSet *set, TimestampTz now)
 {
+	OwnRows		changes;
+
+	own_rows_init(&changes, "tier_change");
 	for (int i = 0; i < set->ncustomers; i++)
 	{
 		if (customer_changed(&set->customers[i]))
-			review_until(&set->customers[i], now);
+			review_until(&set->customers[i], now, &changes);
 	}
+	own_rows_execute(&changes, &insert_changes);
 }
 
 /*
@@ -231,6 +255,7 @@ review_tiers(PG_FUNCTION_ARGS)
 		{
 			CustomerKey *keys = (CustomerKey *) palloc(n * sizeof(CustomerKey));
 			CustomerSet *set;
+			OwnRows		tier_changes;
 
 			for (uint64 i = 0; i < n; i++)
 			{
@@ -241,14 +266,16 @@ review_tiers(PG_FUNCTION_ARGS)
 			last = MemoryContextStrdup(caller, keys[n - 1].customer_id);
 
 			set = customers_lock(keys, (int) n);
+			own_rows_init(&tier_changes, "tier_change");
 			for (int i = 0; i < set->ncustomers; i++)
 			{
 				Customer   *customer = &set->customers[i];
 				TimestampTz since = customer->tier_since;
 
-				review_until(customer, at);
+				review_until(customer, at, &tier_changes);
 				changes += (customer->tier_since != since);
 			}
+			own_rows_execute(&tier_changes, &insert_changes);
 			customers_write(set);
 		}
 		SPI_finish();
