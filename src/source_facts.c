@@ -285,12 +285,17 @@ Datum
 source_key_array(Source *source, char **keys, int nkeys)
 {
 	Datum	   *ids = (Datum *) palloc(Max(nkeys, 1) * sizeof(Datum));
+	FmgrInfo	input;
+	Oid			function;
+	Oid			ioparam;
 	int16		typlen;
 	bool		typbyval;
 	char		typalign;
 
+	getTypeInputInfo(source->id_type, &function, &ioparam);
+	fmgr_info(function, &input);
 	for (int i = 0; i < nkeys; i++)
-		ids[i] = source_key_datum(source, keys[i]);
+		ids[i] = InputFunctionCall(&input, keys[i], ioparam, -1);
 	get_typlenbyvalalign(source->id_type, &typlen, &typbyval, &typalign);
 	return PointerGetDatum(construct_array(ids, nkeys, source->id_type,
 										   typlen, typbyval, typalign));
