@@ -10,6 +10,7 @@
  */
 #include "customer_stats.h"
 
+#include "history_reader.h"
 #include "own_query.h"
 
 #include "access/htup_details.h"
@@ -302,7 +303,7 @@ customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
 	tail = history_builder_finish(customer_builder(customer));
 	if (tail != NULL)
 	{
-		history_reader_init(&reader, tail);
+		reader = history_read(tail);
 		while (history_reader_next(&reader, &at, &units))
 		{
 			if (at >= before)
@@ -345,7 +346,7 @@ customer_first_purchase_from(Customer *customer, TimestampTz from)
 
 	if (tail == NULL)
 		return NO_TIME;
-	history_reader_init(&reader, tail);
+	reader = history_read(tail);
 	while (history_reader_next(&reader, &at, &units))
 	{
 		if (at >= from)
