@@ -475,7 +475,7 @@ rfm_orders_final(PG_FUNCTION_ARGS)
 	totals.customers = n;
 	totals.last = (TimestampTz *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(TimestampTz));
 	totals.purchases = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int64));
-	totals.units = (int128 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int128));
+	totals.units = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int64));
 	for (int64 i = 0; i < n; i++)
 	{
 		totals.last[i] = reader.totals[i].last;
