@@ -11,6 +11,7 @@
 
 #include "history_encoding.h"
 #include "key_set.h"
+#include "large_memory.h"
 #include "state_text.h"
 
 #include "common/int.h"
@@ -113,12 +114,15 @@ refuse_sum(void)
 static void
 reserve(RfmOrders *state, int64 customers)
 {
+	Size		size;
+
 	if (customers <= state->capacity)
 		return;
 	state->capacity = Max(Max(customers, state->capacity * 2), FIRST_CAPACITY);
+	size = state->capacity * sizeof(OrderTotal);
 	state->totals = state->totals == NULL ?
-		MemoryContextAllocHuge(state->hdr.eoh_context, state->capacity * sizeof(OrderTotal)) :
-		repalloc_huge(state->totals, state->capacity * sizeof(OrderTotal));
+		MemoryContextAllocHuge(state->hdr.eoh_context, size) : repalloc_huge(state->totals, size);
+	prefer_large_pages(state->totals, size);
 }
 
 static inline void
