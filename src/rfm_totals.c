@@ -11,6 +11,7 @@
 #include "rfm_totals.h"
 
 #include "history_encoding.h"
+#include "large_memory.h"
 #include "state_text.h"
 
 #include "common/int.h"
@@ -65,8 +66,10 @@ totals_create(MemoryContext parent)
 static void *
 resize(RfmTotals *state, void *array, Size size)
 {
-	return array == NULL ? MemoryContextAllocHuge(state->hdr.eoh_context, size) :
+	array = array == NULL ? MemoryContextAllocHuge(state->hdr.eoh_context, size) :
 		repalloc_huge(array, size);
+	prefer_large_pages(array, size);
+	return array;
 }
 
 static void
