@@ -15,7 +15,7 @@
 
 #define LARGE_PAGE		((Size) 2 * 1024 * 1024)
 
-/* Asks for large pages in fresh memory, before it is written to. */
+/* Asks for large pages where memory is not written to yet. */
 static inline void
 prefer_large_pages(void *memory, Size size)
 {
