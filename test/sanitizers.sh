@@ -9,7 +9,8 @@
 #   bash test/sanitizers.sh valgrind [TEST...]   under valgrind, with PostgreSQL's suppressions
 #
 # The server has assertions and is built from Debian's source package, once, in
-# SERVER_CACHE (default ~/.cache/retention-server): about ten minutes and 1 GB.
+# SERVER_CACHE (default ~/.cache/retention-server; for root, into whose home the
+# server's user may not look, /var/cache/retention-server): five minutes, 1 GB.
 # (Debian's own server hangs at its start when libasan is loaded before it.)
 #
 # SERVER_SOURCE  an unpacked source tree of PostgreSQL to build instead
@@ -22,7 +23,11 @@ case $MODE in
 	*) die "usage: bash test/sanitizers.sh asan|assert|valgrind [TEST...]" ;;
 esac
 TESTS=("$@")
-SERVER_CACHE=${SERVER_CACHE:-$HOME/.cache/retention-server}
+if [ "$(id -u)" -eq 0 ]; then
+	SERVER_CACHE=${SERVER_CACHE:-/var/cache/retention-server}
+else
+	SERVER_CACHE=${SERVER_CACHE:-$HOME/.cache/retention-server}
+fi
 DISCARD_TESTS=${DISCARD_TESTS:-attach_orders attach_errors settings refunds condition template}
 
 # Where there is much to ask of memory; the rest takes valgrind hours.
