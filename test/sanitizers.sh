@@ -144,6 +144,7 @@ wait_for_server() {
 # From the end of start.sql to the next CREATE EXTENSION, which would take an hour, caches are discarded.
 discard_after_start() {
 	as_server tee "$FOLDER/discard.sql" >/dev/null <<-'SQL'
+		SET client_min_messages = warning;
 		CREATE OR REPLACE FUNCTION public.keep_caches() RETURNS event_trigger LANGUAGE plpgsql AS $$
 		BEGIN
 			PERFORM set_config('debug_discard_caches', '0', false);
@@ -151,6 +152,7 @@ discard_after_start() {
 		$$;
 		DROP EVENT TRIGGER IF EXISTS keep_caches;
 		CREATE EVENT TRIGGER keep_caches ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION', 'DROP EXTENSION') EXECUTE FUNCTION public.keep_caches();
+		RESET client_min_messages;
 		SET debug_discard_caches = 1;
 	SQL
 	as_server sed -i "/^RESET client_min_messages;/r $FOLDER/discard.sql" "$FOLDER/src/test/include/start.sql"
