@@ -33,6 +33,12 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# Before PostgreSQL 16 all that a library defines is visible to all others: what
+# this one calls by name shall be its own.
+ifeq ($(PORTNAME), linux)
+SHLIB_LINK += -Wl,-Bsymbolic-functions
+endif
+
 $(OBJS): $(wildcard src/*.h)
 
 retention--$(EXTVERSION).sql: $(FRAGMENTS)

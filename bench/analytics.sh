@@ -5,6 +5,11 @@
 # and DuckDB by npm into a folder of its own, removed at the end.
 #
 #   bash bench/analytics.sh [ORDERS [REPETITIONS]]     default 1000000 and 3
+#
+# HUGE_PAGES=1  lets the server have its buffers in huge pages, as PostgreSQL's
+#               manual advises: root reserves them, and gives them back at the
+#               end.  A worker that comes and goes for each query pays for the
+#               small ones.
 . "$(dirname "${BASH_SOURCE[0]}")/../test/private_cluster.sh"
 
 ORDERS=${1:-1000000}
@@ -14,7 +19,13 @@ REPETITIONS=${2:-3}
 require_postgresql
 have node && have npm || die "DuckDB is called from Node.js: install nodejs and npm"
 make_folder retention-bench
-trap 'remove_folder "$FOLDER"' EXIT
+PAGES=/proc/sys/vm/nr_hugepages
+PAGES_BEFORE=
+clean_up() {
+	remove_folder "$FOLDER"
+	[ -z "$PAGES_BEFORE" ] || echo "$PAGES_BEFORE" >$PAGES
+}
+trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 copy_source "$FOLDER/source"
@@ -22,7 +33,15 @@ install_stage "$FOLDER/source" >/dev/null || die "the build failed"
 mkdir "$FOLDER/duckdb"
 (cd "$FOLDER/duckdb" && npm init -y >/dev/null && npm install --no-audit --no-fund @duckdb/node-api >/dev/null) ||
 	die "npm could not install @duckdb/node-api"
-start_cluster "shared_buffers = '1GB'" "max_wal_size = '4GB'" "work_mem = '256MB'" "jit = off"
+if [ "${HUGE_PAGES:-0}" = 1 ]; then
+	[ -w $PAGES ] || die "HUGE_PAGES=1 needs root on Linux"
+	PAGES_BEFORE=$(cat $PAGES)
+	echo $((PAGES_BEFORE + 600)) >$PAGES
+	set -- "huge_pages = on"
+else
+	set --
+fi
+start_cluster "$@" "shared_buffers = '1GB'" "max_wal_size = '4GB'" "work_mem = '256MB'" "jit = off"
 
 sql() {
 	"$BINDIR/psql" -X -q -d postgres -v ON_ERROR_STOP=1 "$@"

@@ -4,6 +4,7 @@
  *		new_vs_returning().
  */
 #include "history_counts.h"
+#include "history_reader.h"
 
 #include "utils/fmgrprotos.h"
 

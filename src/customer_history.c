@@ -10,6 +10,7 @@
  */
 #include "customer_stats.h"
 
+#include "history_reader.h"
 #include "own_query.h"
 
 #include "access/htup_details.h"
@@ -90,7 +91,7 @@ builder_last_time(HistoryBuilder *builder)
 
 /*
  * How many of the oldest purchases to cut off so that about `wanted` go and
- * no instant is divided; 0 when that cannot be done.
+ * no instant is divided: rather more than fewer; 0 when all are of one instant.
  */
 static int64
 cut_between_instants(HistoryBuilder *builder, int64 wanted)
@@ -98,6 +99,11 @@ cut_between_instants(HistoryBuilder *builder, int64 wanted)
 	int64		count = history_builder_count(builder);
 
 	for (int64 n = wanted; n > 0 && n < count; n++)
+	{
+		if (history_builder_time(builder, n - 1) != history_builder_time(builder, n))
+			return n;
+	}
+	for (int64 n = Min(wanted, count) - 1; n > 0; n--)
 	{
 		if (history_builder_time(builder, n - 1) != history_builder_time(builder, n))
 			return n;
@@ -302,7 +308,7 @@ customer_bought_before(Customer *customer, TimestampTz from, TimestampTz before,
 	tail = history_builder_finish(customer_builder(customer));
 	if (tail != NULL)
 	{
-		history_reader_init(&reader, tail);
+		reader = history_read(tail);
 		while (history_reader_next(&reader, &at, &units))
 		{
 			if (at >= before)
@@ -345,7 +351,7 @@ customer_first_purchase_from(Customer *customer, TimestampTz from)
 
 	if (tail == NULL)
 		return NO_TIME;
-	history_reader_init(&reader, tail);
+	reader = history_read(tail);
 	while (history_reader_next(&reader, &at, &units))
 	{
 		if (at >= from)

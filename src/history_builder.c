@@ -127,7 +127,7 @@ history_builder_load(HistoryBuilder *b, const PurchaseHistory *h)
 	int64		units;
 	int64		factor = 1;
 
-	history_reader_init(&reader, h);
+	reader = history_read(h);
 	if (reader.count == 0)
 		return;
 

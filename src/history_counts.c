@@ -25,7 +25,6 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#define STATE_MAGIC		0x48434e54
 #define STATE_VERSION	1
 
 #define FIRST_SHIFT		58		/* 64 slots */
@@ -81,7 +80,7 @@ counts_create(MemoryContext parent, const CountsQuestion *question)
 	HistoryCounts *state = (HistoryCounts *) MemoryContextAllocZero(context, sizeof(HistoryCounts));
 
 	EOH_init_header(&state->hdr, &counts_methods, context);
-	state->magic = STATE_MAGIC;
+	state->magic = COUNTS_MAGIC;
 	state->question = *question;
 	table_allocate(state, FIRST_SHIFT);
 	return state;
@@ -417,7 +416,7 @@ counts_expanded(Datum datum)
 	if (!VARATT_IS_EXTERNAL_EXPANDED(DatumGetPointer(datum)))
 		return NULL;
 	state = (HistoryCounts *) DatumGetEOHP(datum);
-	if (state->magic != STATE_MAGIC)
+	if (state->magic != COUNTS_MAGIC)
 		elog(ERROR, "history counts have the wrong magic number");
 	return state;
 }
@@ -594,8 +593,8 @@ counts_call(FunctionCallInfo fcinfo, CountsReader reader, int first)
 }
 
 HistoryCounts *
-counts_transition(FunctionCallInfo fcinfo, CountsReader reader, int first,
-				  CountsCall **call)
+counts_transition_any(FunctionCallInfo fcinfo, CountsReader reader, int first,
+					  CountsCall **call)
 {
 	HistoryCounts *state;
 

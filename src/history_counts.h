@@ -42,6 +42,8 @@ typedef enum CountsKind
 
 #define COUNTS_KIND_MAX COUNTS_FUNNEL
 
+#define COUNTS_MAGIC	0x48434e54
+
 /* No horizon, no number. */
 #define COUNTS_NONE		(-1)
 
@@ -114,13 +116,8 @@ typedef struct CountsCall
 /* Reads the question from the arguments of a call. */
 typedef void (*CountsReader) (FunctionCallInfo fcinfo, CountsQuestion *question);
 
-/*
- * Begins a transition: the state, made when there is none, and the call.  The
- * question is in the arguments from first on, those before are the row's own.
- * Returns NULL when argument 1 is NULL and there is nothing to count.
- */
-extern HistoryCounts *counts_transition(FunctionCallInfo fcinfo, CountsReader reader,
-										int first, CountsCall **call);
+extern HistoryCounts *counts_transition_any(FunctionCallInfo fcinfo, CountsReader reader,
+											int first, CountsCall **call);
 
 /* Room for so many numbers, kept with the call. */
 extern int32 *counts_numbers(FunctionCallInfo fcinfo, CountsCall *call, int64 n);
@@ -216,6 +213,19 @@ counts_cell(HistoryCounts *state, int64 row, int64 col)
 	return likely(cell != NULL) ? cell : counts_cell_grow(state, row, col);
 }
 
+/*
+ * The cell one column after another of the row, which mostly lies beside it.
+ */
+static inline CountsCell *
+counts_next_cell(HistoryCounts *state, CountsCell *cell)
+{
+	CountsCell *next = cell + 1;
+
+	if (likely(next < state->slots + state->nslots && next->row == cell->row && next->col == cell->col + 1))
+		return next;
+	return counts_cell(state, cell->row, cell->col + 1);
+}
+
 /* What amounts of that scale are to be multiplied with. */
 static inline int64
 counts_scale(HistoryCounts *state, int scale)
@@ -228,6 +238,31 @@ counts_add_units(CountsCell *cell, int128 units)
 {
 	if (unlikely(__builtin_add_overflow(cell->units, units, &cell->units)))
 		counts_overflow();
+}
+
+/*
+ * Begins a transition: the state, made when there is none, and the call.  The
+ * question is in the arguments from first on, those before are the row's own.
+ * Returns NULL when argument 1 is NULL and there is nothing to count.
+ */
+static inline HistoryCounts *
+counts_transition(FunctionCallInfo fcinfo, CountsReader reader, int first, CountsCall **call)
+{
+	CountsCall *known = (CountsCall *) fcinfo->flinfo->fn_extra;
+
+	/* The row before had the same question and this state. */
+	if (likely(known != NULL && known->constant && !PG_ARGISNULL(0) && !PG_ARGISNULL(1) &&
+			   VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0)))))
+	{
+		HistoryCounts *state = (HistoryCounts *) DatumGetEOHP(PG_GETARG_DATUM(0));
+
+		if (likely(state->magic == COUNTS_MAGIC && state->asked_by == known))
+		{
+			*call = known;
+			return state;
+		}
+	}
+	return counts_transition_any(fcinfo, reader, first, call);
 }
 
 #endif							/* RETENTION_HISTORY_COUNTS_H */

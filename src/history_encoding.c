@@ -20,13 +20,6 @@
 #define MAX_VARINT_SIZE		10
 #define MAX_HEADER_SIZE		(4 + 2 * MAX_VARINT_SIZE + sizeof(uint64))
 
-/* Where the parts of a shape lie in the three bytes after the version. */
-#define FIRST_UNIT_BITS		3
-#define DELTA_UNIT_BITS		3
-#define SCALE_BITS			5
-#define TIMES_WIDTH_BITS	7
-#define UNITS_WIDTH_BITS	6
-
 /* How the purchases of a history are written: with these, none is lost. */
 typedef struct HistoryShape
 {
@@ -234,12 +227,6 @@ zigzag(int64 value)
 	return ((uint64) value << 1) ^ (value < 0 ? PG_UINT64_MAX : 0);
 }
 
-static inline int64
-unzigzag(uint64 value)
-{
-	return (int64) ((value >> 1) ^ (~(value & 1) + 1));
-}
-
 static inline int
 bit_width(uint64 value)
 {
@@ -307,19 +294,10 @@ shape_pack(const HistoryShape *shape)
 {
 	uint32		packed = shape->units_width;
 
-	packed = packed << TIMES_WIDTH_BITS | shape->times_width;
-	packed = packed << SCALE_BITS | shape->scale;
-	packed = packed << DELTA_UNIT_BITS | shape->delta_unit;
-	return packed << FIRST_UNIT_BITS | shape->first_unit;
-}
-
-static inline int
-take_bits(uint32 *packed, int width)
-{
-	int			part = *packed & ((1 << width) - 1);
-
-	*packed >>= width;
-	return part;
+	packed = packed << HISTORY_TIMES_WIDTH_BITS | shape->times_width;
+	packed = packed << HISTORY_SCALE_BITS | shape->scale;
+	packed = packed << HISTORY_DELTA_UNIT_BITS | shape->delta_unit;
+	return packed << HISTORY_FIRST_UNIT_BITS | shape->first_unit;
 }
 
 static inline HistoryShape
@@ -328,11 +306,11 @@ shape_unpack(const uint8 *p)
 	uint32		packed = p[0] | (uint32) p[1] << 8 | (uint32) p[2] << 16;
 	HistoryShape shape;
 
-	shape.first_unit = take_bits(&packed, FIRST_UNIT_BITS);
-	shape.delta_unit = take_bits(&packed, DELTA_UNIT_BITS);
-	shape.scale = take_bits(&packed, SCALE_BITS);
-	shape.times_width = take_bits(&packed, TIMES_WIDTH_BITS);
-	shape.units_width = take_bits(&packed, UNITS_WIDTH_BITS);
+	shape.first_unit = history_shape_part(&packed, HISTORY_FIRST_UNIT_BITS);
+	shape.delta_unit = history_shape_part(&packed, HISTORY_DELTA_UNIT_BITS);
+	shape.scale = history_shape_part(&packed, HISTORY_SCALE_BITS);
+	shape.times_width = history_shape_part(&packed, HISTORY_TIMES_WIDTH_BITS);
+	shape.units_width = history_shape_part(&packed, HISTORY_UNITS_WIDTH_BITS);
 	return shape;
 }
 
@@ -461,10 +439,10 @@ history_corrupted(void)
  * A number of so many bits that a word read at its first byte may not hold it.
  */
 uint64
-history_read_wide_bits(const uint8 *base, const uint8 *last_word, uint64 bit, int width)
+history_read_wide_bits(const uint8 *base, int64 last_word, uint64 bit, int width)
 {
 	const uint8 *p = base + bit / 8;
-	const uint8 *end = last_word + sizeof(uint64);
+	const uint8 *end = base + last_word + sizeof(uint64);
 	int			skip = bit % 8;
 	uint128		result = 0;
 
@@ -494,9 +472,10 @@ read_varint(const uint8 **p, const uint8 *end)
 	return result;
 }
 
-void
-history_reader_init(HistoryReader *reader, const PurchaseHistory *h)
+HistoryReader
+history_read_any(const PurchaseHistory *h)
 {
+	HistoryReader reader;
 	const uint8 *p = (const uint8 *) VARDATA_ANY(h);
 	const uint8 *end = p + VARSIZE_ANY_EXHDR(h);
 	HistoryShape shape;
@@ -516,13 +495,13 @@ history_reader_init(HistoryReader *reader, const PurchaseHistory *h)
 	p += 4;
 
 	count = read_varint(&p, end);
-	memset(reader, 0, sizeof(HistoryReader));
-	reader->scale = shape.scale;
+	memset(&reader, 0, sizeof(HistoryReader));
+	reader.scale = shape.scale;
 	if (count == 0)
-		return;
+		return reader;
 
-	reader->count = reader->remaining = (int64) count;
-	reader->at = (TimestampTz) ((uint64) unzigzag(read_varint(&p, end)) *
+	reader.count = reader.remaining = (int64) count;
+	reader.at = (TimestampTz) ((uint64) history_unzigzag(read_varint(&p, end)) *
 								(uint64) history_unit_usecs[shape.first_unit]);
 
 	/*
@@ -533,12 +512,15 @@ history_reader_init(HistoryReader *reader, const PurchaseHistory *h)
 	if (unlikely(shape.units_width == 0 || count > bytes * 8 ||
 				 (count - 1) * shape.times_width + count * shape.units_width > bytes * 8))
 		history_corrupted();
-	reader->delta_usecs = history_unit_usecs[shape.delta_unit];
-	reader->base = p;
-	reader->last_word = end - sizeof(uint64);
-	reader->times_width = shape.times_width;
-	reader->units_width = shape.units_width;
-	reader->units_bit = (count - 1) * shape.times_width;
+	reader.delta_usecs = history_unit_usecs[shape.delta_unit];
+	reader.base = p;
+	reader.last_word = end - p - (int64) sizeof(uint64);
+	reader.times_width = shape.times_width;
+	reader.units_width = shape.units_width;
+	reader.times_mask = history_bit_mask(shape.times_width);
+	reader.units_mask = history_bit_mask(shape.units_width);
+	reader.units_bit = (count - 1) * shape.times_width;
+	return reader;
 }
 
 /* ----------------------------------------------------------------
@@ -592,7 +574,7 @@ check_purchases(const PurchaseHistory *h, const HistoryShape *shape)
 	TimestampTz first = 0;
 	uint64		delta_usecs = (uint64) history_unit_usecs[shape->delta_unit];
 
-	history_reader_init(&reader, h);
+	reader = history_read_any(h);
 	survey_begin(&survey, reader.scale);
 	for (int64 i = 0; i < reader.count; i++)
 	{
@@ -604,14 +586,15 @@ check_purchases(const PurchaseHistory *h, const HistoryShape *shape)
 			entry.at = first = reader.at;
 		else
 		{
-			delta = history_reader_bits(&reader, (i - 1) * reader.times_width, reader.times_width);
+			delta = history_reader_bits(&reader, (i - 1) * reader.times_width,
+										reader.times_width, reader.times_mask);
 			if (delta > ((uint64) END_TIMESTAMP - 1 - (uint64) before.at) / delta_usecs)
 				refuse_binary("A time is out of range.");
 			delta *= delta_usecs;
 			entry.at = (TimestampTz) ((uint64) before.at + delta);
 		}
 		entry.units = (int64) history_reader_bits(&reader, reader.units_bit + i * reader.units_width,
-												  reader.units_width);
+												  reader.units_width, reader.units_mask);
 		if (i > 0 && history_entry_compare(&before, &entry) > 0)
 			refuse_binary("Its purchases are not in order.");
 		survey_add(&survey, delta, entry.units);
@@ -658,7 +641,7 @@ history_from_bytes(const uint8 *data, Size size)
 		uint64		bytes;
 		uint64		bits;
 
-		first = unzigzag(read_foreign_varint(&p, end));
+		first = history_unzigzag(read_foreign_varint(&p, end));
 		if (pg_mul_s64_overflow(first, history_unit_usecs[shape.first_unit], &at) ||
 			!IS_VALID_TIMESTAMP(at))
 			refuse_binary("A time is out of range.");

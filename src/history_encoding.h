@@ -5,7 +5,7 @@
 #ifndef RETENTION_HISTORY_ENCODING_H
 #define RETENTION_HISTORY_ENCODING_H
 
-#include "purchase_history.h"
+#include "history_reader.h"
 
 typedef struct HistoryEntry
 {
@@ -22,8 +22,6 @@ typedef enum AmountCheck
 	AMOUNT_TOO_LARGE
 } AmountCheck;
 
-/* Each unit divides all that follow it. */
-extern const int64 history_unit_usecs[HISTORY_DAY + 1];
 extern const int64 history_power_of_ten[HISTORY_MAX_SCALE + 1];
 
 static inline int

@@ -3,7 +3,7 @@
  *		What can be asked of a purchase history, and the aggregates that make
  *		one from orders or from other histories.
  */
-#include "purchase_history.h"
+#include "history_reader.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"
@@ -145,7 +145,7 @@ purchase_history_purchases(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(0));
 	PG_RETURN_INT64(reader.count);
 }
 
@@ -155,7 +155,7 @@ purchase_history_spent(PG_FUNCTION_ARGS)
 	HistoryReader reader;
 	HistorySum	sum;
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(0));
 	history_sum_init(&sum, reader.scale);
 	for (int64 i = 0; i < reader.count; i++)
 		history_sum_add(&sum, history_reader_units(&reader));
@@ -167,7 +167,7 @@ purchase_history_first_purchase(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(0));
 	if (reader.count == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(reader.at);
@@ -178,7 +178,7 @@ purchase_history_last_purchase(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(0));
 	if (reader.count == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(history_reader_last(&reader));
@@ -189,7 +189,7 @@ purchase_history_last_amount(PG_FUNCTION_ARGS)
 {
 	HistoryReader reader;
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(0));
 	if (reader.count == 0)
 		PG_RETURN_NULL();
 	reader.units_bit += (reader.count - 1) * reader.units_width;
@@ -218,7 +218,7 @@ purchase_history_bought(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	get_range(fcinfo, &from, &to);
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(0));
 	while (history_reader_next(&reader, &at, NULL) && at < to)
 		count += (at >= from);
 	PG_RETURN_INT64(count);
@@ -237,7 +237,7 @@ purchase_history_spent_between(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	get_range(fcinfo, &from, &to);
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(0));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(0));
 	history_sum_init(&sum, reader.scale);
 	while (history_reader_next(&reader, &at, &units) && at < to)
 	{
@@ -319,8 +319,7 @@ purchase_history_entries(PG_FUNCTION_ARGS)
 
 		/* A copy, since the argument need not live until the last row. */
 		reader = (HistoryReader *) palloc(sizeof(HistoryReader));
-		history_reader_init(reader,
-							(PurchaseHistory *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0)));
+		*reader = history_read((PurchaseHistory *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0)));
 		funcctx->user_fctx = reader;
 		MemoryContextSwitchTo(oldcontext);
 	}

@@ -14,6 +14,8 @@
  */
 #include "key_set.h"
 
+#include "large_memory.h"
+
 #include "access/tupmacs.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -215,6 +217,15 @@ key_equal(const KeyType *key, Datum a, Datum b)
  * ----------------------------------------------------------------------
  */
 
+static void *
+table_memory(MemoryContext context, Size size)
+{
+	void	   *memory = MemoryContextAllocHuge(context, size);
+
+	prefer_large_pages(memory, size);
+	return memory;
+}
+
 static void
 table_allocate(KeySet *state, uint64 nslots)
 {
@@ -223,17 +234,17 @@ table_allocate(KeySet *state, uint64 nslots)
 	state->nslots = nslots;
 	if (state->key.kind == KEY_WORD)
 	{
-		state->words = MemoryContextAllocHuge(context, nslots * sizeof(uint64));
-		state->marks = MemoryContextAllocHuge(context, nslots);
+		state->words = table_memory(context, nslots * sizeof(uint64));
+		state->marks = table_memory(context, nslots);
 		memset(state->marks, MARK_EMPTY, nslots);
 	}
 	else
 	{
-		state->slots = MemoryContextAllocHuge(context, nslots * sizeof(KeySlot));
+		state->slots = table_memory(context, nslots * sizeof(KeySlot));
 		memset(state->slots, 0, nslots * sizeof(KeySlot));
 	}
 	if (state->numbered)
-		state->numbers = MemoryContextAllocHuge(context, nslots * sizeof(uint32));
+		state->numbers = table_memory(context, nslots * sizeof(uint32));
 }
 
 static KeySet *
@@ -332,7 +343,8 @@ table_grow(KeySet *state)
 		if (state->pending_bytes == NULL && state->key.kind == KEY_BYTES && state->nslots >= PENDING_FROM)
 			state->pending_bytes = MemoryContextAlloc(state->hdr.eoh_context,
 													  PENDING_MAX * sizeof(PendingBytes));
-	}	if (numbers != NULL)
+	}
+	if (numbers != NULL)
 		pfree(numbers);
 }
 

@@ -4,6 +4,7 @@
  *		one too (next_period_rates()).
  */
 #include "history_counts.h"
+#include "history_reader.h"
 
 #include "utils/fmgrprotos.h"
 

@@ -8,6 +8,7 @@
  * whatever the order of rows.
  */
 #include "history_counts.h"
+#include "history_reader.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -61,7 +62,7 @@ purchase_gaps_transition(PG_FUNCTION_ARGS)
 	}
 
 	only = call->question.number;
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	while (history_reader_next(&reader, &at, NULL) && at <= call->question.at)
 	{
 		if (x > 0 && (only == 0 || only == x))
@@ -169,7 +170,7 @@ pareto_transition(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(1));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 	while (history_reader_next(&reader, &at, &units) && at <= call->question.at)
 	{
 		spent += units;

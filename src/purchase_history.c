@@ -209,7 +209,7 @@ purchase_history_out(PG_FUNCTION_ARGS)
 
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
-	history_reader_init(&reader, h);
+	reader = history_read(h);
 	while (history_reader_next(&reader, &at, &units))
 	{
 		struct pg_tm tm;

@@ -34,8 +34,6 @@
 
 #include "datatype/timestamp.h"
 #include "fmgr.h"
-#include "port/pg_bitutils.h"
-#include "port/pg_bswap.h"
 #include "utils/numeric.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -103,122 +101,6 @@ extern PurchaseHistory *history_builder_finish(HistoryBuilder *b);
 
 /* The history without any purchase, '{}'. */
 extern PurchaseHistory *history_empty(void);
-
-/*
- * Reading: purchase by purchase, in order, without any allocation.  The history
- * must stay where it is meanwhile.
- */
-typedef struct HistoryReader
-{
-	int64		count;			/* purchases in the history */
-	int64		remaining;		/* those not read yet */
-	int			scale;			/* amounts are in units of 10^-scale */
-	TimestampTz at;				/* time of the purchase read next */
-	int64		delta_usecs;	/* unit of the deltas */
-	int			times_width;
-	int			units_width;
-	uint64		times_bit;		/* where the next delta begins */
-	uint64		units_bit;		/* where the next amount begins */
-	const uint8 *base;			/* where the bits begin */
-	const uint8 *last_word;		/* the last eight bytes of the history */
-} HistoryReader;
-
-extern void history_reader_init(HistoryReader *reader, const PurchaseHistory *h);
-
-/*
- * The same as a value: kept in a variable whose address goes nowhere, its parts
- * can stay in registers.
- */
-static inline HistoryReader
-history_read(const PurchaseHistory *h)
-{
-	HistoryReader reader;
-
-	history_reader_init(&reader, h);
-	return reader;
-}
-
-/* Raises the error for a stored value that is no history. */
-extern void history_corrupted(void);
-
-/* Numbers of more bits may begin and end in two words. */
-#define HISTORY_WORD_BITS	57
-
-extern uint64 history_read_wide_bits(const uint8 *base, const uint8 *last_word,
-									 uint64 bit, int width);
-
-static inline uint64
-history_bit_mask(int width)
-{
-	return width == 64 ? PG_UINT64_MAX : (UINT64CONST(1) << width) - 1;
-}
-
-/*
- * A number of the history.  The word with it is read at its first byte, or at
- * the last byte from which a whole word may be read.  (A history with a
- * purchase has eight bytes at least, its header included.)
- */
-static inline uint64
-history_reader_bits(const HistoryReader *reader, uint64 bit, int width)
-{
-	const uint8 *p = reader->base + bit / 8;
-	const uint8 *start = Min(p, reader->last_word);
-	uint64		word;
-
-	if (unlikely(width > HISTORY_WORD_BITS))
-		return history_read_wide_bits(reader->base, reader->last_word, bit, width);
-	memcpy(&word, start, sizeof(word));
-#ifdef WORDS_BIGENDIAN
-	word = pg_bswap64(word);
-#endif
-	return (word >> (((p - start) * 8 + bit % 8) & 63)) & history_bit_mask(width);
-}
-
-/* The next amount, in units of 10^-scale. */
-static inline int64
-history_reader_units(HistoryReader *reader)
-{
-	int64		units = (int64) history_reader_bits(reader, reader->units_bit, reader->units_width);
-
-	reader->units_bit += reader->units_width;
-	return units;
-}
-
-/*
- * The next purchase's time, and its amount in units of 10^-scale; false at the
- * end.  Pass NULL for units, in every call, to read times only.
- */
-static inline bool
-history_reader_next(HistoryReader *reader, TimestampTz *at, int64 *units)
-{
-	if (reader->remaining == 0)
-		return false;
-	*at = reader->at;
-
-	/* After the last delta come the amounts: what is read there is not used. */
-	reader->at = (TimestampTz) ((uint64) reader->at +
-								history_reader_bits(reader, reader->times_bit, reader->times_width) *
-								(uint64) reader->delta_usecs);
-	reader->times_bit += reader->times_width;
-	reader->remaining--;
-	if (units != NULL)
-		*units = history_reader_units(reader);
-	return true;
-}
-
-/*
- * The time of the last purchase of a reader from which nothing was read yet.
- */
-static inline TimestampTz
-history_reader_last(const HistoryReader *reader)
-{
-	uint64		bit = reader->times_bit;
-	uint64		deltas = 0;
-
-	for (int64 i = 1; i < reader->count; i++, bit += reader->times_width)
-		deltas += history_reader_bits(reader, bit, reader->times_width);
-	return (TimestampTz) ((uint64) reader->at + deltas * (uint64) reader->delta_usecs);
-}
 
 /* An amount given in units of 10^-scale, as numeric with scale decimals. */
 extern Numeric history_amount(int64 units, int scale);

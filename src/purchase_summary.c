@@ -6,6 +6,7 @@
 #include "forecast.h"
 
 #include "compat.h"
+#include "history_reader.h"
 #include "period.h"
 #include "retention.h"
 
@@ -102,7 +103,7 @@ summarise_purchases(FunctionCallInfo fcinfo, int n, int zone, int at, PurchaseSu
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("the moment from which to look must be finite")));
 
-	history_reader_init(&reader, PG_GETARG_PURCHASE_HISTORY_P(n));
+	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(n));
 	history_sum_init(&summary->repeat_value, reader.scale);
 	summary->frequency = 0;
 	while (history_reader_next(&reader, &bought, &units) && bought <= moment)

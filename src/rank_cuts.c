@@ -6,7 +6,7 @@
  * less than it.  So the score begins at the k-th value in order (from 0) when
  * exactly k are less than that one, and right after it when it has equals
  * before the k-th place.  Finding these few values takes counting how many fall
- * into each of many buckets, and looking closer at the buckets that hold one.
+ * into each of many buckets, and looking closer at the few that hold a place.
  */
 #include "rank_cuts.h"
 
@@ -15,6 +15,34 @@
 
 #define BUCKET_BITS		12
 #define NBUCKETS		(1 << BUCKET_BITS)
+
+/* A bucket that holds some of the places, and the values in it. */
+typedef struct CutBucket
+{
+	int			first;			/* of these cuts ... */
+	int			last;			/* ... up to the one before */
+	int64		less;			/* values below the bucket */
+	int64		n;
+	int64	   *values;
+} CutBucket;
+
+/*
+ * Collect the values of the chosen buckets; number is by bucket that of the
+ * chosen one, from 1 on, else 0.  No branch depends on the values, which go to
+ * chosen[0] when nobody asked for them.
+ */
+static void
+fill_buckets(const int64 *values, int64 n, int64 least, int shift,
+			 const uint8 *number, CutBucket *chosen)
+{
+	for (int64 i = 0; i < n; i++)
+	{
+		int			which = number[((uint64) values[i] - (uint64) least) >> shift];
+
+		chosen[which].values[chosen[which].n] = values[i];
+		chosen[which].n += (which > 0);
+	}
+}
 
 /*
  * The cuts first to last - 1, whose places lie among these values, less being
@@ -30,6 +58,10 @@ select_cuts(const int64 *values, int64 n, int64 less, const int64 *places,
 	int			shift = 0;
 	int64	   *counts;
 	int64		bucket = 0;
+	uint8	   *number;
+	int64		nobody;
+	CutBucket	chosen[RANK_CUTS + 1] = {{0, 0, 0, 0, &nobody}};
+	int			nchosen = 0;
 
 	CHECK_FOR_INTERRUPTS();
 	for (int64 i = 1; i < n; i++)
@@ -42,44 +74,47 @@ select_cuts(const int64 *values, int64 n, int64 less, const int64 *places,
 		shift = pg_leftmost_one_pos64(range) + 1 - BUCKET_BITS;
 
 	counts = (int64 *) palloc0(NBUCKETS * sizeof(int64));
+	number = (uint8 *) palloc0(NBUCKETS);
 	for (int64 i = 0; i < n; i++)
 		counts[((uint64) values[i] - (uint64) least) >> shift]++;
 
 	while (first < last)
 	{
-		uint64		start;
-		int			end;
+		CutBucket  *next;
 
 		while (less + counts[bucket] <= places[first])
 			less += counts[bucket++];
-		start = (uint64) least + ((uint64) bucket << shift);
 
 		if (shift == 0)
 		{
+			int64		value = (int64) ((uint64) least + (uint64) bucket);
+
 			/* A value with as many below it as the place says is not the least. */
-			cuts->above[first] = less == places[first] ? (int64) (start - 1) : (int64) start;
+			cuts->above[first] = less == places[first] ? value - 1 : value;
 			first++;
 			continue;
 		}
-		for (end = first + 1; end < last && places[end] < less + counts[bucket]; end++)
-			;
-		{
-			int64	   *inside = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext,
-																  (counts[bucket] + 1) * sizeof(int64));
-			int64		ninside = 0;
-
-			/* Each is written, those inside are kept. */
-			for (int64 i = 0; i < n && ninside < counts[bucket]; i++)
-			{
-				inside[ninside] = values[i];
-				ninside += (((uint64) values[i] - start) >> shift) == 0;
-			}
-			select_cuts(inside, ninside, less, places, first, end, cuts);
-			pfree(inside);
-		}
-		first = end;
+		number[bucket] = ++nchosen;
+		next = &chosen[nchosen];
+		next->first = first;
+		next->less = less;
+		next->values = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext,
+														counts[bucket] * sizeof(int64));
+		while (first < last && places[first] < less + counts[bucket])
+			first++;
+		next->last = first;
 	}
+
+	if (nchosen > 0)
+		fill_buckets(values, n, least, shift, number, chosen);
 	pfree(counts);
+	pfree(number);
+	for (int i = 1; i <= nchosen; i++)
+	{
+		select_cuts(chosen[i].values, chosen[i].n, chosen[i].less, places,
+					chosen[i].first, chosen[i].last, cuts);
+		pfree(chosen[i].values);
+	}
 }
 
 RankCuts

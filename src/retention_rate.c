@@ -20,6 +20,7 @@
  * those who are not observed that long, OBSERVED_WITHIN < N.
  */
 #include "history_counts.h"
+#include "history_reader.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"

@@ -3,6 +3,7 @@
  *		Customers by RFM scores in one pass: rfm_matrix().
  */
 #include "history_counts.h"
+#include "history_reader.h"
 #include "numeric_units.h"
 #include "rank_cuts.h"
 #include "rfm_totals.h"
@@ -45,7 +46,7 @@ rfm_matrix_history_transition(PG_FUNCTION_ARGS)
 	HistoryReader reader;
 	TimestampTz moment;
 	TimestampTz at;
-	TimestampTz last = 0;
+	TimestampTz last;
 	int64		units;
 	int64		purchases = 0;
 	int128		spent = 0;
@@ -60,11 +61,23 @@ rfm_matrix_history_transition(PG_FUNCTION_ARGS)
 	state = rfm_totals_state(fcinfo);
 	moment = seen_from(fcinfo);
 	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
-	while (history_reader_next(&reader, &at, &units) && at <= moment)
+
+	/* Mostly all purchases count: then the times between do not matter. */
+	last = history_reader_last(&reader);
+	if (likely(last <= moment))
 	{
-		last = at;
-		purchases++;
-		spent += units;
+		purchases = reader.count;
+		for (int64 i = 0; i < purchases; i++)
+			spent += history_reader_units(&reader);
+	}
+	else
+	{
+		while (history_reader_next(&reader, &at, &units) && at <= moment)
+		{
+			last = at;
+			purchases++;
+			spent += units;
+		}
 	}
 	if (purchases > 0)
 		rfm_totals_add(state, last, purchases, spent, reader.scale);
@@ -118,25 +131,15 @@ rfm_matrix_totals_transition(PG_FUNCTION_ARGS)
 #include "lib/sort_template.h"
 
 /*
- * Integers of 64 bits in the same order: the amounts themselves, or, where one
- * is too large, the place of each among all in order.
+ * Integers of 64 bits in the same order as sums that are too large for them:
+ * the place of each among all.
  */
 static int64 *
-narrow(const int128 *units, int64 n)
+places_in_order(const int128 *units, int64 n)
 {
-	int64	   *result = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int64));
-	bool		fits = true;
-	int128	   *sorted;
+	int64	   *result = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int64));
+	int128	   *sorted = (int128 *) MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int128));
 
-	for (int64 i = 0; i < n; i++)
-	{
-		result[i] = (int64) units[i];
-		fits &= result[i] == units[i];
-	}
-	if (fits)
-		return result;
-
-	sorted = (int128 *) MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int128));
 	memcpy(sorted, units, n * sizeof(int128));
 	sort_wide(sorted, n);
 	for (int64 i = 0; i < n; i++)
@@ -171,7 +174,8 @@ typedef struct MatrixCell
 Datum
 rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *state)
 {
-	int64	   *spent = narrow(state->units, state->customers);
+	const int64 *spent = state->wide_units == NULL ? state->units :
+		places_in_order(state->wide_units, state->customers);
 	RankCuts	recency = rank_cuts(state->last, state->customers);
 	RankCuts	frequency = rank_cuts(state->purchases, state->customers);
 	RankCuts	monetary = rank_cuts(spent, state->customers);
@@ -186,7 +190,7 @@ rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *state)
 			[rank_score(&monetary, spent[i]) - 1];
 
 		cell->customers++;
-		if (__builtin_add_overflow(cell->units, state->units[i], &cell->units))
+		if (__builtin_add_overflow(cell->units, rfm_totals_units(state, i), &cell->units))
 			counts_overflow();
 	}
 

@@ -11,6 +11,7 @@
 
 #include "history_encoding.h"
 #include "key_set.h"
+#include "large_memory.h"
 #include "state_text.h"
 
 #include "common/int.h"
@@ -113,12 +114,15 @@ refuse_sum(void)
 static void
 reserve(RfmOrders *state, int64 customers)
 {
+	Size		size;
+
 	if (customers <= state->capacity)
 		return;
 	state->capacity = Max(Max(customers, state->capacity * 2), FIRST_CAPACITY);
+	size = state->capacity * sizeof(OrderTotal);
 	state->totals = state->totals == NULL ?
-		MemoryContextAllocHuge(state->hdr.eoh_context, state->capacity * sizeof(OrderTotal)) :
-		repalloc_huge(state->totals, state->capacity * sizeof(OrderTotal));
+		MemoryContextAllocHuge(state->hdr.eoh_context, size) : repalloc_huge(state->totals, size);
+	prefer_large_pages(state->totals, size);
 }
 
 static inline void
@@ -475,7 +479,7 @@ rfm_orders_final(PG_FUNCTION_ARGS)
 	totals.customers = n;
 	totals.last = (TimestampTz *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(TimestampTz));
 	totals.purchases = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int64));
-	totals.units = (int128 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int128));
+	totals.units = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int64));
 	for (int64 i = 0; i < n; i++)
 	{
 		totals.last[i] = reader.totals[i].last;

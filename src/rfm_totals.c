@@ -3,10 +3,15 @@
  *		The state of rfm_matrix(): in memory an expanded object in the
  *		aggregate's context, changed in place.  Flat and external form are one:
  *		bytes in network order.  What is read is checked.
+ *
+ * Workers pass on all their customers, so the flat form is made small: a column
+ * after the other, each number as its distance from the least of the column, in
+ * as few bytes as the largest takes.
  */
 #include "rfm_totals.h"
 
 #include "history_encoding.h"
+#include "large_memory.h"
 #include "state_text.h"
 
 #include "common/int.h"
@@ -21,9 +26,9 @@
 #define STATE_VERSION	1
 #define FIRST_CAPACITY	64
 
-/* Bytes of the external form: what comes first, and a customer. */
-#define FIXED_BYTES		(2 + 8)
-#define CUSTOMER_BYTES	32
+/* Bytes of the external form: what comes first, and before the numbers of a column. */
+#define FIXED_BYTES		(3 + 8)
+#define COLUMN_BYTES	(1 + 8)
 
 /* Leave room for whatever the state travels in; the text form takes twice as much. */
 #define LARGEST_FLAT	((MaxAllocSize - 1024 * 1024) / 2)
@@ -61,8 +66,10 @@ totals_create(MemoryContext parent)
 static void *
 resize(RfmTotals *state, void *array, Size size)
 {
-	return array == NULL ? MemoryContextAllocHuge(state->hdr.eoh_context, size) :
+	array = array == NULL ? MemoryContextAllocHuge(state->hdr.eoh_context, size) :
 		repalloc_huge(array, size);
+	prefer_large_pages(array, size);
+	return array;
 }
 
 static void
@@ -75,7 +82,42 @@ totals_reserve(RfmTotals *state, int64 more)
 	state->capacity = Max(Max(needed, state->capacity * 2), FIRST_CAPACITY);
 	state->last = resize(state, state->last, state->capacity * sizeof(TimestampTz));
 	state->purchases = resize(state, state->purchases, state->capacity * sizeof(int64));
-	state->units = resize(state, state->units, state->capacity * sizeof(int128));
+	if (state->wide_units == NULL)
+		state->units = resize(state, state->units, state->capacity * sizeof(int64));
+	else
+		state->wide_units = resize(state, state->wide_units, state->capacity * sizeof(int128));
+}
+
+/* Sums need more than 64 bits from now on. */
+static void
+totals_widen(RfmTotals *state)
+{
+	state->wide_units = resize(state, NULL, state->capacity * sizeof(int128));
+	for (int64 i = 0; i < state->customers; i++)
+		state->wide_units[i] = state->units[i];
+	pfree(state->units);
+	state->units = NULL;
+}
+
+static inline void
+put_units(RfmTotals *state, int64 i, int128 units)
+{
+	if (unlikely(state->wide_units == NULL && units != (int64) units))
+		totals_widen(state);
+	if (likely(state->wide_units == NULL))
+		state->units[i] = (int64) units;
+	else
+		state->wide_units[i] = units;
+}
+
+static int128
+units_times(int128 units, int64 factor)
+{
+	if (__builtin_mul_overflow(units, (int128) factor, &units))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("sum of purchases is too large")));
+	return units;
 }
 
 /*
@@ -92,12 +134,7 @@ totals_scale(RfmTotals *state, int scale)
 
 	factor = history_power_of_ten[scale - state->scale];
 	for (int64 i = 0; i < state->customers; i++)
-	{
-		if (__builtin_mul_overflow(state->units[i], (int128) factor, &state->units[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("sum of purchases is too large")));
-	}
+		put_units(state, i, units_times(rfm_totals_units(state, i), factor));
 	state->scale = scale;
 	return 1;
 }
@@ -108,15 +145,34 @@ rfm_totals_add(RfmTotals *state, TimestampTz last, int64 purchases, int128 units
 	int64		i = state->customers;
 
 	totals_reserve(state, 1);
-	if (unlikely(scale != state->scale) &&
-		__builtin_mul_overflow(units, (int128) totals_scale(state, scale), &units))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("sum of purchases is too large")));
+	if (unlikely(scale != state->scale))
+		units = units_times(units, totals_scale(state, scale));
 	state->last[i] = last;
 	state->purchases[i] = purchases;
-	state->units[i] = units;
+	put_units(state, i, units);
 	state->customers++;
+}
+
+/* All customers of another state. */
+static void
+totals_append(RfmTotals *state, const RfmTotals *other)
+{
+	int64		n = other->customers;
+
+	if (n == 0)
+		return;
+	totals_reserve(state, n);
+	if (other->scale != state->scale || other->wide_units != NULL || state->wide_units != NULL)
+	{
+		for (int64 i = 0; i < n; i++)
+			rfm_totals_add(state, other->last[i], other->purchases[i],
+						   rfm_totals_units(other, i), other->scale);
+		return;
+	}
+	memcpy(state->last + state->customers, other->last, n * sizeof(TimestampTz));
+	memcpy(state->purchases + state->customers, other->purchases, n * sizeof(int64));
+	memcpy(state->units + state->customers, other->units, n * sizeof(int64));
+	state->customers += n;
 }
 
 /* ----------------------------------------------------------------
@@ -124,11 +180,68 @@ rfm_totals_add(RfmTotals *state, TimestampTz last, int64 purchases, int128 units
  * ----------------------------------------------------------------
  */
 
+/*
+ * The least numbers that a column can be written with: of 0, 1, 2, 4 or 8 bytes.
+ */
+static TotalsColumn
+survey_column(const int64 *values, int64 n, int64 unit)
+{
+	TotalsColumn column = {0, unit, 0};
+	int64		least = n > 0 ? values[0] : 0;
+	int64		greatest = least;
+	uint64		range;
+
+	for (int64 i = 1; i < n; i++)
+	{
+		least = Min(least, values[i]);
+		greatest = Max(greatest, values[i]);
+	}
+	column.least = least;
+	range = ((uint64) greatest - (uint64) least) / (uint64) unit;
+	if (range > PG_UINT32_MAX)
+		column.width = 8;
+	else if (range > PG_UINT16_MAX)
+		column.width = 4;
+	else if (range > PG_UINT8_MAX)
+		column.width = 2;
+	else if (range > 0)
+		column.width = 1;
+	return column;
+}
+
+/* The coarsest unit in which all times lie a whole number after the least. */
+static int
+survey_time_unit(const TimestampTz *times, int64 n, TimestampTz least)
+{
+	int			unit = HISTORY_DAY;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		while (((uint64) times[i] - (uint64) least) % (uint64) history_unit_usecs[unit] != 0)
+			unit--;
+	}
+	return unit;
+}
+
 static Size
 totals_flat_size(ExpandedObjectHeader *eohptr)
 {
 	RfmTotals  *state = (RfmTotals *) eohptr;
-	Size		size = VARHDRSZ + FIXED_BYTES + (Size) state->customers * CUSTOMER_BYTES;
+	int64		n = state->customers;
+	Size		size = VARHDRSZ + FIXED_BYTES;
+
+	state->columns[0] = survey_column(state->last, n, 1);
+	state->time_unit = survey_time_unit(state->last, n, state->columns[0].least);
+	state->columns[0] = survey_column(state->last, n, history_unit_usecs[state->time_unit]);
+	state->columns[1] = survey_column(state->purchases, n, 1);
+	/* A byte at least, so that no few bytes can claim to be many customers. */
+	state->columns[1].width = Max(state->columns[1].width, 1);
+	if (state->wide_units == NULL)
+		state->columns[2] = survey_column(state->units, n, 1);
+	else
+		state->columns[2] = (TotalsColumn) {0, 1, sizeof(int128)};
+	for (int i = 0; i < 3; i++)
+		size += COLUMN_BYTES + (Size) n * state->columns[i].width;
 
 	if (size > LARGEST_FLAT)
 		ereport(ERROR,
@@ -156,22 +269,82 @@ get_int64(const char *p, int64 *value)
 	return p + sizeof(*value);
 }
 
+/* The last so many bytes of a number in network order. */
+static inline char *
+put_number(char *p, uint64 number, int width)
+{
+	number = pg_hton64(number << (64 - BITS_PER_BYTE * width));
+	memcpy(p, &number, width);
+	return p + width;
+}
+
+static inline uint64
+get_number(const char *p, int width)
+{
+	uint64		number = 0;
+
+	memcpy(&number, p, width);
+	return pg_ntoh64(number) >> (64 - BITS_PER_BYTE * width);
+}
+
+/* With a width the compiler knows. */
+static inline char *
+put_numbers(char *p, const int64 *values, int64 n, const TotalsColumn *column, int width)
+{
+	for (int64 i = 0; i < n; i++)
+	{
+		uint64		number = (uint64) values[i] - (uint64) column->least;
+
+		p = put_number(p, column->unit == 1 ? number : number / (uint64) column->unit, width);
+	}
+	return p;
+}
+
+static char *
+put_column(char *p, const int64 *values, int64 n, const TotalsColumn *column)
+{
+	*p++ = (char) column->width;
+	p = put_int64(p, column->least);
+	switch (column->width)
+	{
+		case 1:
+			return put_numbers(p, values, n, column, 1);
+		case 2:
+			return put_numbers(p, values, n, column, 2);
+		case 4:
+			return put_numbers(p, values, n, column, 4);
+		case 8:
+			return put_numbers(p, values, n, column, 8);
+		default:
+			return p;
+	}
+}
+
 static void
 totals_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
 {
 	RfmTotals  *state = (RfmTotals *) eohptr;
+	int64		n = state->customers;
 	char	   *p = VARDATA(result);
 
 	SET_VARSIZE(result, allocated_size);
 	*p++ = STATE_VERSION;
 	*p++ = (char) state->scale;
-	p = put_int64(p, state->customers);
-	for (int64 i = 0; i < state->customers; i++)
+	*p++ = (char) state->time_unit;
+	p = put_int64(p, n);
+	p = put_column(p, state->last, n, &state->columns[0]);
+	p = put_column(p, state->purchases, n, &state->columns[1]);
+	if (state->wide_units == NULL)
+		p = put_column(p, state->units, n, &state->columns[2]);
+	else
 	{
-		p = put_int64(p, state->last[i]);
-		p = put_int64(p, state->purchases[i]);
-		p = put_int64(p, (int64) (state->units[i] >> 64));
-		p = put_int64(p, (int64) state->units[i]);
+		*p++ = (char) sizeof(int128);
+		p = put_int64(p, 0);
+		for (int64 i = 0; i < n; i++)
+		{
+			p = put_int64(p, (int64) (state->wide_units[i] >> 64));
+			p = put_int64(p, (int64) state->wide_units[i]);
+		}
 	}
 	Assert(p == (char *) result + allocated_size);
 }
@@ -185,6 +358,61 @@ refuse_external(const char *detail)
 			 errdetail_internal("%s", detail)));
 }
 
+static inline void
+get_numbers(const char *p, int64 *values, int64 n, const TotalsColumn *column, int width)
+{
+	for (int64 i = 0; i < n; i++, p += width)
+	{
+		uint64		number = get_number(p, width);
+		int64		above;
+
+		if ((i & 0xffff) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (column->unit == 1)
+			values[i] = (int64) ((uint64) column->least + number);
+		else if (number > (uint64) PG_INT64_MAX ||
+				 pg_mul_s64_overflow((int64) number, column->unit, &above) ||
+				 pg_add_s64_overflow(column->least, above, &values[i]))
+			refuse_external("A number is out of range.");
+	}
+}
+
+/*
+ * Read a column that has n numbers at most 64 bits wide; what comes after it.
+ */
+static const char *
+get_column(const char *p, const char *end, int64 *values, int64 n, int64 unit)
+{
+	TotalsColumn column = {0, unit, 0};
+
+	column.width = (uint8) *p++;
+	p = get_int64(p, &column.least);
+	if (column.width > 8 || n * column.width > end - p)
+		refuse_external("A column is too long.");
+	switch (column.width)
+	{
+		case 0:
+			for (int64 i = 0; i < n; i++)
+				values[i] = column.least;
+			break;
+		case 1:
+			get_numbers(p, values, n, &column, 1);
+			break;
+		case 2:
+			get_numbers(p, values, n, &column, 2);
+			break;
+		case 4:
+			get_numbers(p, values, n, &column, 4);
+			break;
+		case 8:
+			get_numbers(p, values, n, &column, 8);
+			break;
+		default:
+			refuse_external("Numbers are of unknown length.");
+	}
+	return p + n * column.width;
+}
+
 /*
  * Add the customers of a state given by bytes of which nothing is known.
  */
@@ -192,42 +420,75 @@ static void
 totals_parse(RfmTotals *state, const char *data, Size size)
 {
 	const char *p = data;
+	const char *end = data + size;
 	int			scale;
-	int64		customers;
+	int			time_unit;
+	int64		n;
+	int64		first = state->customers;
 
-	if (size < FIXED_BYTES)
+	if (size < FIXED_BYTES + 3 * COLUMN_BYTES)
 		refuse_external("It ends too early.");
 	if (*p++ != STATE_VERSION)
 		refuse_external("The format version is unknown.");
 	scale = (uint8) *p++;
 	if (scale > HISTORY_MAX_SCALE)
 		refuse_external("The scale is out of range.");
-	p = get_int64(p, &customers);
-	if (customers < 0 || (Size) customers != (size - FIXED_BYTES) / CUSTOMER_BYTES ||
-		(size - FIXED_BYTES) % CUSTOMER_BYTES != 0)
+	time_unit = (uint8) *p++;
+	if (time_unit > HISTORY_DAY)
+		refuse_external("The unit of time is unknown.");
+	p = get_int64(p, &n);
+	if (n < 0 || (Size) n > size)
 		refuse_external("The number of customers does not fit the length.");
-	if (customers == 0 && scale != 0)
+	if (n == 0 && scale != 0)
 		refuse_external("It has a scale but no customers.");
 
-	totals_reserve(state, customers);
-	for (int64 i = 0; i < customers; i++)
+	if (first == 0 && state->scale < scale)
+		state->scale = scale;
+	if (scale != state->scale || state->wide_units != NULL)
 	{
-		int64		last;
-		int64		purchases;
-		int64		high;
-		int64		low;
+		RfmTotals  *other = totals_create(CurrentMemoryContext);
 
-		if ((i & 0xffff) == 0)
-			CHECK_FOR_INTERRUPTS();
-		p = get_int64(p, &last);
-		p = get_int64(p, &purchases);
-		p = get_int64(p, &high);
-		p = get_int64(p, &low);
-		if (!IS_VALID_TIMESTAMP(last))
-			refuse_external("A time is out of range.");
-		rfm_totals_add(state, last, purchases,
-					   (int128) (((uint128) (uint64) high << 64) | (uint64) low), scale);
+		totals_parse(other, data, size);
+		totals_append(state, other);
+		DeleteExpandedObject(EOHPGetRWDatum(&other->hdr));
+		return;
 	}
+
+	totals_reserve(state, Max(n, 1));
+	p = get_column(p, end, state->last + first, n, history_unit_usecs[time_unit]);
+	for (int64 i = 0; i < n; i++)
+	{
+		if (!IS_VALID_TIMESTAMP(state->last[first + i]))
+			refuse_external("A time is out of range.");
+	}
+	if (end - p < 2 * COLUMN_BYTES)
+		refuse_external("It ends too early.");
+	if (*p == 0)
+		refuse_external("The numbers of purchases have no bytes.");
+	p = get_column(p, end, state->purchases + first, n, 1);
+	if (end - p < COLUMN_BYTES)
+		refuse_external("It ends too early.");
+	if ((uint8) *p == sizeof(int128))
+	{
+		p += COLUMN_BYTES;
+		if (end - p != n * (int64) sizeof(int128))
+			refuse_external("The number of customers does not fit the length.");
+		for (int64 i = 0; i < n; i++)
+		{
+			int64		high;
+			int64		low;
+
+			p = get_int64(p, &high);
+			p = get_int64(p, &low);
+			put_units(state, first + i, (int128) (((uint128) (uint64) high << 64) | (uint64) low));
+			state->customers++;
+		}
+		return;
+	}
+	p = get_column(p, end, state->units + first, n, 1);
+	if (p != end)
+		refuse_external("It goes on after its end.");
+	state->customers += n;
 }
 
 static RfmTotals *
@@ -343,10 +604,6 @@ rfm_totals_merge(PG_FUNCTION_ARGS)
 		totals_parse(state, VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat));
 	}
 	else
-	{
-		totals_reserve(state, other->customers);
-		for (int64 i = 0; i < other->customers; i++)
-			rfm_totals_add(state, other->last[i], other->purchases[i], other->units[i], other->scale);
-	}
+		totals_append(state, other);
 	return EOHPGetRWDatum(&state->hdr);
 }

@@ -16,6 +16,14 @@
 #error "retention needs a compiler with 128-bit integers"
 #endif
 
+/* How a column is passed on: as whole multiples of a unit above the least. */
+typedef struct TotalsColumn
+{
+	int64		least;
+	int64		unit;
+	int			width;			/* bytes a number */
+} TotalsColumn;
+
 typedef struct RfmTotals
 {
 	ExpandedObjectHeader hdr;
@@ -25,7 +33,10 @@ typedef struct RfmTotals
 	int64		capacity;
 	TimestampTz *last;			/* by customer, as the others */
 	int64	   *purchases;
-	int128	   *units;			/* money in units of 10^-scale */
+	int64	   *units;			/* money in units of 10^-scale ... */
+	int128	   *wide_units;		/* ... all of it here once 64 bits do not do */
+	int			time_unit;		/* computed by totals_flat_size(), with the ... */
+	TotalsColumn columns[3];	/* ... columns: last, purchases, units */
 } RfmTotals;
 
 /* The state in argument 0 of a transition, made when there is none. */
@@ -37,6 +48,12 @@ extern const RfmTotals *rfm_totals_read(FunctionCallInfo fcinfo);
 /* Adds a customer. */
 extern void rfm_totals_add(RfmTotals *state, TimestampTz last, int64 purchases,
 						   int128 units, int scale);
+
+static inline int128
+rfm_totals_units(const RfmTotals *totals, int64 customer)
+{
+	return totals->wide_units == NULL ? totals->units[customer] : totals->wide_units[customer];
+}
 
 /* The rows of rfm_matrix(): the result of a final function. */
 extern Datum rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *totals);

@@ -2,7 +2,7 @@
  * usual_interval.c
  *		How long a customer usually lets pass between two purchases.
  */
-#include "purchase_history.h"
+#include "history_reader.h"
 
 #include "fmgr.h"
 #include "utils/timestamp.h"
@@ -36,7 +36,7 @@ usual_interval(PG_FUNCTION_ARGS)
 	int64		median;
 	Interval   *result;
 
-	history_reader_init(&reader, history);
+	reader = history_read(history);
 	if (reader.count < 3)
 		PG_RETURN_NULL();
 

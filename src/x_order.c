@@ -4,6 +4,7 @@
  *		magic_number().
  */
 #include "history_counts.h"
+#include "history_reader.h"
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -38,12 +39,10 @@ x_order_transition(PG_FUNCTION_ARGS)
 	HistoryCounts *state = counts_transition(fcinfo, x_order_question, 2, &call);
 	HistoryReader reader;
 	TimestampTz at;
-	TimestampTz before = 0;
 	TimestampTz now;
 	TimestampTz latest;
 	int64		horizon;
 	CountsCell *cell = NULL;
-	int64		x = 0;
 
 	if (state == NULL)
 	{
@@ -61,15 +60,17 @@ x_order_transition(PG_FUNCTION_ARGS)
 		latest -= horizon;
 
 	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
-	while (history_reader_next(&reader, &at, NULL) && at <= now)
+	if (!history_reader_next(&reader, &at, NULL))
+		return EOHPGetRWDatum(&state->hdr);
+	while (at <= latest)
 	{
-		if (cell != NULL)
-			cell->others += ((uint64) at - (uint64) before <= (uint64) horizon);
-		if (at > latest)
-			break;
-		cell = counts_cell(state, 0, ++x);
+		TimestampTz before = at;
+
+		cell = cell == NULL ? counts_cell(state, 0, 1) : counts_next_cell(state, cell);
 		cell->customers++;
-		before = at;
+		if (!history_reader_next(&reader, &at, NULL))
+			break;
+		cell->others += (at <= now) & ((uint64) at - (uint64) before <= (uint64) horizon);
 	}
 	return EOHPGetRWDatum(&state->hdr);
 }

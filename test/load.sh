@@ -148,6 +148,7 @@ traffic() {
 		PGAPPNAME=load-$name "$BINDIR/pgbench" -n -M prepared -c 1 -T "$(left)" "${options[@]}" postgres >>"$name.out" 2>>"$name.err" &
 		echo $! >"$name.pid"
 		wait $! 2>/dev/null
+		rm -f "$name.pid"
 	done
 }
 
@@ -160,7 +161,8 @@ acknowledged() {
 		"$2" "$name-$round" >"$name.sql"
 		PGAPPNAME=load-$name "$BINDIR/psql" -X -q -A -t -F '|' -d postgres -f "$name.sql" >>"$name.ack" 2>>"$name.err" &
 		echo $! >"$name.pid"
-		wait $!
+		wait $! 2>/dev/null
+		rm -f "$name.pid"
 	done
 }
 
@@ -234,7 +236,7 @@ faults() {
 				sql -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'load-%' ORDER BY random() LIMIT 1" | grep -q t && count_fault terminated
 				;;
 			6)
-				for name in $(ls ./*.pid | shuf -n 1); do
+				for name in $(ls ./*.pid 2>/dev/null | shuf -n 1); do
 					kill -9 "$(cat "$name")" 2>/dev/null && count_fault 'client killed'
 				done
 				;;

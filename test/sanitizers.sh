@@ -9,7 +9,8 @@
 #   bash test/sanitizers.sh valgrind [TEST...]   under valgrind, with PostgreSQL's suppressions
 #
 # The server has assertions and is built from Debian's source package, once, in
-# SERVER_CACHE (default ~/.cache/retention-server): about ten minutes and 1 GB.
+# SERVER_CACHE (default ~/.cache/retention-server; for root, into whose home the
+# server's user may not look, /var/cache/retention-server): five minutes, 1 GB.
 # (Debian's own server hangs at its start when libasan is loaded before it.)
 #
 # SERVER_SOURCE  an unpacked source tree of PostgreSQL to build instead
@@ -22,7 +23,11 @@ case $MODE in
 	*) die "usage: bash test/sanitizers.sh asan|assert|valgrind [TEST...]" ;;
 esac
 TESTS=("$@")
-SERVER_CACHE=${SERVER_CACHE:-$HOME/.cache/retention-server}
+if [ "$(id -u)" -eq 0 ]; then
+	SERVER_CACHE=${SERVER_CACHE:-/var/cache/retention-server}
+else
+	SERVER_CACHE=${SERVER_CACHE:-$HOME/.cache/retention-server}
+fi
 DISCARD_TESTS=${DISCARD_TESTS:-attach_orders attach_errors settings refunds condition template}
 
 # Where there is much to ask of memory; the rest takes valgrind hours.
@@ -139,6 +144,7 @@ wait_for_server() {
 # From the end of start.sql to the next CREATE EXTENSION, which would take an hour, caches are discarded.
 discard_after_start() {
 	as_server tee "$FOLDER/discard.sql" >/dev/null <<-'SQL'
+		SET client_min_messages = warning;
 		CREATE OR REPLACE FUNCTION public.keep_caches() RETURNS event_trigger LANGUAGE plpgsql AS $$
 		BEGIN
 			PERFORM set_config('debug_discard_caches', '0', false);
@@ -146,6 +152,7 @@ discard_after_start() {
 		$$;
 		DROP EVENT TRIGGER IF EXISTS keep_caches;
 		CREATE EVENT TRIGGER keep_caches ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION', 'DROP EXTENSION') EXECUTE FUNCTION public.keep_caches();
+		RESET client_min_messages;
 		SET debug_discard_caches = 1;
 	SQL
 	as_server sed -i "/^RESET client_min_messages;/r $FOLDER/discard.sql" "$FOLDER/src/test/include/start.sql"

@@ -48,4 +48,5 @@ WHERE (s.purchases, s.spent, s.first_purchase_at, s.last_purchase_at, s.unpaid_o
 	OR e.of_orders <> p.accrued
 	OR l.remaining - e.debt <> e.posted
 	OR nullif(h.history::text, '{}') IS DISTINCT FROM nullif(p.history::text, '{}')
-	OR pg_column_size(s.history) > 1100;
+	-- purchases of one moment are not divided
+	OR (pg_column_size(s.history) > 1100 AND coalesce(s.history_from, s.first_purchase_at) < s.last_purchase_at);

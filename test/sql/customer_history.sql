@@ -138,6 +138,15 @@ SELECT customer_id, purchases, equal, same_history, ordered FROM customer_histor
 DELETE FROM customer_history.orders WHERE customer = 'moment' AND id % 2 = 0;
 SELECT customer_id, purchases, equal, same_history, ordered FROM customer_history.compared WHERE customer_id = 'moment';
 
+-- What came before such a moment, as the latest there is, still moves to chunks.
+INSERT INTO customer_history.orders
+SELECT 44000 + i, 'at once', i, timestamptz '2024-05-01 00:00+00' + CASE WHEN i <= 100 THEN i * interval '1 hour 7 seconds' ELSE '30 days' END
+FROM generate_series(1, 1000) AS i;
+SELECT c.customer_id, c.purchases, c.has_chunks, c.equal, c.same_history, c.ordered, s.history_from = s.last_purchase_at AS only_the_moment
+FROM customer_history.compared AS c
+JOIN retention.customer_stats AS s USING (customer_id)
+WHERE c.customer_id = 'at once';
+
 -- ---------------------------------------------------------------------------
 -- A tier as of long ago is found in the chunks
 -- ---------------------------------------------------------------------------

@@ -129,7 +129,13 @@ SELECT retention.rfm_matrix('{2024-01-01=1}'::retention.purchase_history, 'infin
 SELECT ''::retention.rfm_totals;
 SELECT 'zz'::retention.rfm_totals;
 -- A scale with nothing to scale.
-SELECT '01020000000000000000'::retention.rfm_totals;
+SELECT ('010205' || repeat('00', 8) || repeat('00', 9) || '01' || repeat('00', 17))::retention.rfm_totals;
+-- More customers than bytes, and customers without any bytes.
+SELECT ('01000500000000000000ff' || repeat('00', 9) || '01' || repeat('00', 17))::retention.rfm_totals;
+SELECT ('010005000000000000000a' || repeat('00', 27))::retention.rfm_totals;
+-- Numbers of three bytes, and a time that no timestamp can be.
+SELECT ('0100050000000000000001' || '03' || repeat('00', 11) || '0100' || repeat('00', 17))::retention.rfm_totals;
+SELECT ('0100050000000000000001' || '00' || '7fffffffffffffff' || '01' || repeat('00', 18))::retention.rfm_totals;
 CREATE FUNCTION read(bytes bytea) RETURNS text
 	LANGUAGE plpgsql
 	AS $$

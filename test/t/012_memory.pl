@@ -14,7 +14,8 @@ my $node = PostgreSQL::Test::Cluster->new('memory');
 $node->init;
 $node->append_conf('postgresql.conf', $ENV{RETENTION_SETTINGS} || "extension_destdir = '$ENV{RETENTION_STAGE}'")
   if $ENV{RETENTION_STAGE};
-$node->append_conf('postgresql.conf', "fsync = off\nsynchronous_commit = off\nshared_buffers = '32MB'\nautovacuum_naptime = '10s'");
+# Without JIT: what LLVM keeps for each plan it compiles is not ours to judge.
+$node->append_conf('postgresql.conf', "jit = off\nfsync = off\nsynchronous_commit = off\nshared_buffers = '32MB'\nautovacuum_naptime = '10s'");
 $node->start;
 
 if (!$ENV{RETENTION_STAGE}

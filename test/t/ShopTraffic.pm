@@ -152,7 +152,7 @@ sub stop_traffic
 	}
 	return grep {
 		# what such traffic brings along, and what a server says that goes down
-		!/has too few points|has no hold with reference|customer "\d+" is not known/
+		!/has too few points|has no hold with reference|hold ".*" of customer "\d+" timed out|customer "\d+" is not known/
 		  && !/terminating connection|the database system is|server closed|connection to server/
 	} @errors;
 }
