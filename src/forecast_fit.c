@@ -114,8 +114,9 @@ lbfgs_evaluate(void *instance, const lbfgsfloatval_t *x, lbfgsfloatval_t *g,
 }
 
 /*
- * The library allocates with malloc: an error must not pass through it, so an
- * interrupt only ends the optimisation, and is served outside.
+ * The library allocates with malloc: an error must not pass through it, so a
+ * cancelled query only ends the optimisation, and is served outside.  Whatever
+ * else interrupts can wait: what begins anew ends with other last bits.
  */
 static int
 lbfgs_progress(void *instance, const lbfgsfloatval_t *x, const lbfgsfloatval_t *g,
@@ -126,7 +127,7 @@ lbfgs_progress(void *instance, const lbfgsfloatval_t *x, const lbfgsfloatval_t *
 	Fit		   *fit = (Fit *) instance;
 
 	fit->iterations++;
-	return InterruptPending || fit->iterations >= MOST_ITERATIONS;
+	return QueryCancelPending || ProcDiePending || fit->iterations >= MOST_ITERATIONS;
 }
 
 static void
@@ -154,7 +155,7 @@ optimise(Fit *fit, double *logs)
 		memcpy(logs, x, fit->nparameters * sizeof(double));
 		lbfgs_free(x);
 
-		interrupted = InterruptPending;
+		interrupted = QueryCancelPending || ProcDiePending;
 		CHECK_FOR_INTERRUPTS();
 	} while (interrupted && fit->iterations < MOST_ITERATIONS);
 }
