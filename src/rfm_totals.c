@@ -514,6 +514,28 @@ totals_from_flat(Datum datum, MemoryContext context)
 	return state;
 }
 
+/*
+ * A state from foreign bytes.  Only the one way of writing it is let in.
+ */
+static RfmTotals *
+totals_from_foreign(const char *data, Size size)
+{
+	RfmTotals  *state = totals_create(CurrentMemoryContext);
+	Size		own_size;
+	char	   *own;
+
+	totals_parse(state, data, size);
+	own_size = EOH_get_flat_size(&state->hdr);
+	if (own_size != VARHDRSZ + size)
+		refuse_external("Its numbers are wider than they need to be.");
+	own = palloc(own_size);
+	EOH_flatten_into(&state->hdr, own, own_size);
+	if (memcmp(VARDATA(own), data, size) != 0)
+		refuse_external("Its columns do not begin at their least numbers.");
+	pfree(own);
+	return state;
+}
+
 Datum
 rfm_totals_send(PG_FUNCTION_ARGS)
 {
@@ -525,9 +547,8 @@ rfm_totals_recv(PG_FUNCTION_ARGS)
 {
 	StringInfo	message = (StringInfo) PG_GETARG_POINTER(0);
 	int			size = message->len - message->cursor;
-	RfmTotals  *state = totals_create(CurrentMemoryContext);
+	RfmTotals  *state = totals_from_foreign(pq_getmsgbytes(message, size), size);
 
-	totals_parse(state, pq_getmsgbytes(message, size), size);
 	return EOHPGetRWDatum(&state->hdr);
 }
 
@@ -541,11 +562,11 @@ Datum
 rfm_totals_in(PG_FUNCTION_ARGS)
 {
 	StringInfoData bytes;
-	RfmTotals  *state = totals_create(CurrentMemoryContext);
+	RfmTotals  *state;
 
 	state_bytes(&bytes, PG_GETARG_CSTRING(0), "rfm_totals",
 				"States are made by the aggregate rfm_collect().");
-	totals_parse(state, bytes.data, bytes.len);
+	state = totals_from_foreign(bytes.data, bytes.len);
 	return EOHPGetRWDatum(&state->hdr);
 }
 

@@ -136,6 +136,9 @@ SELECT ('010005000000000000000a' || repeat('00', 27))::retention.rfm_totals;
 -- Numbers of three bytes, and a time that no timestamp can be.
 SELECT ('0100050000000000000001' || '03' || repeat('00', 11) || '0100' || repeat('00', 17))::retention.rfm_totals;
 SELECT ('0100050000000000000001' || '00' || '7fffffffffffffff' || '01' || repeat('00', 18))::retention.rfm_totals;
+-- Written as short as can be, each column from its least number.
+SELECT ('0100050000000000000001' || repeat('00', 9) || '02' || repeat('00', 8) || '0000' || repeat('00', 9))::retention.rfm_totals;
+SELECT ('0100050000000000000001' || repeat('00', 9) || '01' || repeat('00', 8) || '01' || repeat('00', 9))::retention.rfm_totals;
 CREATE FUNCTION read(bytes bytea) RETURNS text
 	LANGUAGE plpgsql
 	AS $$
