@@ -192,6 +192,7 @@ SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 ALTER TABLE orders SET (parallel_workers = 2);
+SET max_parallel_workers_per_gather = 2;
 EXPLAIN (COSTS OFF) SELECT retention.rfm_matrix(customer, paid_at, amount) FROM orders;
 SELECT (SELECT retention.rfm_matrix(customer, paid_at, amount) FROM orders) = cells AS integer,
 	(SELECT retention.rfm_matrix('customer ' || customer, paid_at, amount) FROM orders) = cells AS text
