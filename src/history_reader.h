@@ -155,18 +155,25 @@ history_read(const PurchaseHistory *h)
 }
 
 /*
- * A number of the history.  The word with it is read at its first byte, or at
- * the last byte from which a whole word may be read.  (A history with a
- * purchase has eight bytes at least, its header included.)
+ * A number of the history that fits a word.  The word with it is read at its
+ * first byte, or at the last byte from which a whole word may be read.  (A
+ * history with a purchase has eight bytes at least, its header included.)
  */
 static inline uint64
-history_reader_bits(const HistoryReader *reader, uint64 bit, int width, uint64 mask)
+history_reader_word(const HistoryReader *reader, uint64 bit, uint64 mask)
 {
 	int64		start = Min((int64) (bit / BITS_PER_BYTE), reader->last_word);
 
+	return (history_load_word(reader->base + start) >> ((bit - (uint64) start * BITS_PER_BYTE) & 63)) & mask;
+}
+
+/* A number of any width. */
+static inline uint64
+history_reader_bits(const HistoryReader *reader, uint64 bit, int width, uint64 mask)
+{
 	if (unlikely(width > HISTORY_WORD_BITS))
 		return history_read_wide_bits(reader->base, reader->last_word, bit, width);
-	return (history_load_word(reader->base + start) >> ((bit - (uint64) start * BITS_PER_BYTE) & 63)) & mask;
+	return history_reader_word(reader, bit, mask);
 }
 
 /* The next amount, in units of 10^-scale. */
@@ -215,6 +222,49 @@ history_reader_last(const HistoryReader *reader)
 	for (int64 i = 1; i < reader->count; i++, bit += reader->times_width)
 		deltas += history_reader_bits(reader, bit, reader->times_width, reader->times_mask);
 	return (TimestampTz) ((uint64) reader->at + deltas * (uint64) reader->delta_usecs);
+}
+
+/* So many amounts of so many bits add up in 64. */
+#define HISTORY_SUM_COUNT	128
+#define HISTORY_SUM_BITS	57
+
+/*
+ * Of a reader from which nothing was read yet: the time of the last purchase,
+ * and the sum of all amounts.
+ */
+static inline void
+history_reader_totals(const HistoryReader *reader, TimestampTz *last, int128 *units)
+{
+	uint64		times_bit = reader->times_bit;
+	uint64		units_bit = reader->units_bit;
+	uint64		deltas = 0;
+
+	if (likely(reader->times_width <= HISTORY_WORD_BITS &&
+			   reader->units_width <= HISTORY_SUM_BITS && reader->count <= HISTORY_SUM_COUNT))
+	{
+		uint64		sum = history_reader_word(reader, units_bit, reader->units_mask);
+
+		for (int64 i = 1; i < reader->count; i++)
+		{
+			units_bit += reader->units_width;
+			deltas += history_reader_word(reader, times_bit, reader->times_mask);
+			sum += history_reader_word(reader, units_bit, reader->units_mask);
+			times_bit += reader->times_width;
+		}
+		*units = (int128) sum;
+	}
+	else
+	{
+		*units = history_reader_bits(reader, units_bit, reader->units_width, reader->units_mask);
+		for (int64 i = 1; i < reader->count; i++)
+		{
+			units_bit += reader->units_width;
+			deltas += history_reader_bits(reader, times_bit, reader->times_width, reader->times_mask);
+			*units += history_reader_bits(reader, units_bit, reader->units_width, reader->units_mask);
+			times_bit += reader->times_width;
+		}
+	}
+	*last = (TimestampTz) ((uint64) reader->at + deltas * (uint64) reader->delta_usecs);
 }
 
 #endif							/* RETENTION_HISTORY_READER_H */

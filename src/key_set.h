@@ -8,34 +8,12 @@
 
 #include "postgres.h"
 
-#include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "utils/expandeddatum.h"
-#include "utils/memutils.h"
-#include "utils/typcache.h"
+
+#include "key_type.h"
 
 #define MARK_ONCE		1
 #define MARK_TWICE		2		/* twice or more */
-
-/* Leave room for whatever the state travels in: a tuple, a message. */
-#define KEY_SET_LARGEST_FLAT	(MaxAllocSize - 1024 * 1024)
-
-typedef enum KeyKind
-{
-	KEY_WORD,
-	KEY_BYTES,
-	KEY_TYPED
-} KeyKind;
-
-typedef struct KeyType
-{
-	Oid			type;			/* base type of the keys */
-	Oid			collation;		/* InvalidOid unless the kind is KEY_TYPED */
-	KeyKind		kind;
-	int16		typlen;
-	bool		typbyval;
-	TypeCacheEntry *typcache;
-} KeyType;
 
 struct KeySlot;
 struct PendingBytes;
@@ -48,17 +26,14 @@ typedef struct KeySet
 	int64		customers;		/* distinct keys */
 	int64		repeaters;		/* of them, those seen twice or more */
 	uint64		nslots;			/* a power of two */
+	void	   *table;			/* the memory of them: */
 	uint64	   *words;			/* KEY_WORD: the keys ... */
 	uint8	   *marks;			/* ... and their marks */
-	struct KeySlot *slots;			/* other kinds */
-	bool		numbered;
-	uint32	   *numbers;			/* by slot: which key it was; NULL unless numbered */
+	struct KeySlot *slots;		/* other kinds */
 	uint64	   *pending_words;	/* keys not yet in the table ... */
 	struct PendingBytes *pending_bytes;	/* ... NULL while the table is small */
 	int			npending;
-	char	   *arena;			/* where the next by-reference key goes */
-	Size		arena_left;
-	Size		arena_size;		/* of the latest block */
+	KeyArena	arena;
 	Size		flat_size;		/* computed by set_flat_size() */
 } KeySet;
 
@@ -89,8 +64,6 @@ typedef struct KeyReader
 	const char *cursor;			/* next key of a flat state */
 } KeyReader;
 
-extern void key_type_init(KeyType *key, Oid type, Oid collation);
-
 /* An empty set below the context, with room for so many keys. */
 extern KeySet *key_set_create(MemoryContext parent, const KeyType *key, int64 keys);
 
@@ -106,25 +79,5 @@ extern void key_set_add_marked(KeySet *set, Datum value, uint8 mark);
 extern void key_reader_begin(KeyReader *reader, Datum datum);
 extern bool key_reader_next(KeyReader *reader, Datum *value, uint8 *mark);
 extern void key_set_add_all(KeySet *set, KeyReader *reader);
-extern void key_set_refuse_size(int64 keys);
-
-/*
- * A set whose keys have numbers, 0, 1, 2 as they came, by which to find what
- * else is known of them.  Fetching a key's slot early hides the wait for it.
- */
-extern KeySet *key_set_create_numbered(MemoryContext parent, const KeyType *key, int64 keys);
-extern int64 key_set_number(KeySet *set, Datum value);
-extern void key_set_fetch(const KeySet *set, Datum value);
-
-/* Number of the key read last; of a flat state, its place. */
-extern int64 key_reader_number(const KeyReader *reader);
-
-/* An error unless both have keys of the same type. */
-extern const KeyType *key_type_of_argument(FunctionCallInfo fcinfo, int argno);
-extern void key_set_check_type(const KeySet *set, const KeyType *key);
-
-/* The external form, as repurchase_state has it. */
-extern KeySet *key_set_receive(StringInfo buf, bool numbered);
-extern Datum repurchase_state_send(PG_FUNCTION_ARGS);
 
 #endif							/* RETENTION_KEY_SET_H */

@@ -1,10 +1,12 @@
 /*
  * large_memory.h
- *		Memory for tables that are read all over the place.
+ *		Memory for what grows to many megabytes.
  *
  * A look-up in a table of some hundred megabytes waits less for the table than
  * for the page tables that say where it is; with pages of 2 MB these fit the
- * processor's caches.  Where the system has none, nothing is lost.
+ * processor's caches.  And memory touched for the first time costs a page fault
+ * a page, which on a virtual machine may take longer than what is done with the
+ * page.  Where the system has no large pages, nothing is lost.
  */
 #ifndef RETENTION_LARGE_MEMORY_H
 #define RETENTION_LARGE_MEMORY_H
@@ -13,19 +15,31 @@
 
 #include <sys/mman.h>
 
+#include "utils/memutils.h"
+
 #define LARGE_PAGE		((Size) 2 * 1024 * 1024)
 
-/* Asks for large pages where memory is not written to yet. */
-static inline void
-prefer_large_pages(void *memory, Size size)
-{
-#ifdef MADV_HUGEPAGE
-	uintptr_t	first = TYPEALIGN(LARGE_PAGE, (uintptr_t) memory);
-	uintptr_t	end = TYPEALIGN_DOWN(LARGE_PAGE, (uintptr_t) memory + size);
+/* Smaller memory begins with a line of the processor's caches. */
+#define CACHE_LINE		64
 
-	if (first < end)
-		(void) madvise((void *) first, end - first, MADV_HUGEPAGE);
+/*
+ * Memory for `size` bytes; *allocated is what to free in the end.  So much more
+ * is asked for that it begins with a large page: what is not touched is never
+ * had.
+ */
+static inline void *
+large_alloc(MemoryContext context, Size size, void **allocated)
+{
+	Size		alignment = size < LARGE_PAGE ? CACHE_LINE : LARGE_PAGE;
+	void	   *memory;
+
+	*allocated = MemoryContextAllocHuge(context, size + alignment);
+	memory = (void *) TYPEALIGN(alignment, *allocated);
+#ifdef MADV_HUGEPAGE
+	if (size >= LARGE_PAGE)
+		(void) madvise(memory, TYPEALIGN_DOWN(LARGE_PAGE, size), MADV_HUGEPAGE);
 #endif
+	return memory;
 }
 
 #endif							/* RETENTION_LARGE_MEMORY_H */

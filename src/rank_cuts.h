@@ -17,10 +17,24 @@ typedef struct RankCuts
 } RankCuts;
 
 /*
+ * The values to be scored, which are read more than once, each time some at a
+ * time and in any order.
+ */
+typedef struct RankSource
+{
+	int64		n;
+	int64		least;			/* no value is less, ... */
+	int64		greatest;		/* ... none is greater */
+	void		(*begin) (struct RankSource *source);
+	int			(*next) (struct RankSource *source, const int64 **values);	/* 0 at the end */
+} RankSource;
+
+/*
  * The cuts with which every value gets 1 + floor(5 * (rank - 1) / n), rank being
  * that of rank() in ascending order.
  */
-extern RankCuts rank_cuts(const int64 *values, int64 n);
+extern RankCuts rank_cuts(RankSource *source);
+extern RankCuts rank_cuts_of_array(const int64 *values, int64 n);
 
 static inline int
 rank_score(const RankCuts *cuts, int64 value)

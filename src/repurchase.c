@@ -11,20 +11,13 @@
 #include "key_set.h"
 #include "state_text.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
-#include "utils/syscache.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #define STATE_VERSION	1
 
@@ -71,7 +64,7 @@ repurchase_add(PG_FUNCTION_ARGS)
 			state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
 	}
 
-	key_set_check_type(state, key);
+	key_type_check(&state->key, key);
 	key_set_add(state, PG_GETARG_DATUM(1));
 	return EOHPGetRWDatum(&state->hdr);
 }
@@ -103,7 +96,7 @@ repurchase_merge(PG_FUNCTION_ARGS)
 	else
 		state = key_set_writable(PG_GETARG_DATUM(0), aggcontext);
 
-	key_set_check_type(state, &reader.key);
+	key_type_check(&state->key, &reader.key);
 	key_set_add_all(state, &reader);
 	return EOHPGetRWDatum(&state->hdr);
 }
@@ -153,139 +146,56 @@ repurchase_state_send(PG_FUNCTION_ARGS)
 {
 	StringInfoData buf;
 	KeyReader	reader;
-	FmgrInfo	send;
-	Oid			send_oid;
-	bool		is_varlena;
-	const char *collation = "";
+	KeyIO		io;
 	Datum		value;
 	uint8		mark;
 
 	key_reader_begin(&reader, PG_GETARG_DATUM(0));
-	getTypeBinaryOutputInfo(reader.key.type, &send_oid, &is_varlena);
-	fmgr_info(send_oid, &send);
-
-	if (OidIsValid(reader.key.collation))
-	{
-		HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(reader.key.collation));
-		Form_pg_collation form;
-
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for collation %u", reader.key.collation);
-		form = (Form_pg_collation) GETSTRUCT(tuple);
-		collation = quote_qualified_identifier(get_namespace_name(form->collnamespace),
-											   NameStr(form->collname));
-		ReleaseSysCache(tuple);
-	}
-
 	pq_begintypsend(&buf);
 	pq_sendbyte(&buf, STATE_VERSION);
-	pq_sendstring(&buf, format_type_extended(reader.key.type, -1, FORMAT_TYPE_FORCE_QUALIFY));
-	pq_sendstring(&buf, collation);
+	key_send_begin(&io, &buf, &reader.key);
 	pq_sendint64(&buf, reader.customers);
 	while (key_reader_next(&reader, &value, &mark))
 	{
-		bytea	   *bytes = SendFunctionCall(&send, value);
-		int			len = VARSIZE_ANY_EXHDR(bytes);
-
 		CHECK_FOR_INTERRUPTS();
+		pq_sendbyte(&buf, mark);
+		key_send(&io, &buf, value);
 
 		/* The text form takes twice as much. */
-		if ((Size) buf.len + len + 8 > KEY_SET_LARGEST_FLAT / 2)
-			key_set_refuse_size(reader.customers);
-		pq_sendbyte(&buf, mark);
-		pq_sendint32(&buf, len);
-		pq_sendbytes(&buf, VARDATA_ANY(bytes), len);
-		pfree(bytes);
+		if ((Size) buf.len > KEYS_LARGEST_FLAT / 2)
+			key_refuse_size(reader.customers);
 	}
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
 }
 
-static void
-refuse_external(const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("invalid external repurchase_state value"),
-			 errdetail_internal("%s", detail)));
-}
-
-/*
- * The set whose external form comes next in the buffer; numbers are by the
- * place in it.
- */
-KeySet *
-key_set_receive(StringInfo buf, bool numbered)
+static KeySet *
+state_receive(StringInfo buf)
 {
 	KeyType		key;
-	KeySet *state;
-	FmgrInfo	receive;
-	Oid			receive_oid;
-	Oid			typioparam;
-	Oid			type;
-	Oid			collation = C_COLLATION_OID;
-	const char *name;
+	KeyIO		io;
+	KeySet	   *state;
 	int64		customers;
-	bool		has_collation;
 
 	if (pq_getmsgbyte(buf) != STATE_VERSION)
-		refuse_external("The format version is unknown.");
-	name = pq_getmsgstring(buf);
-	type = DatumGetObjectId(DirectFunctionCall1(regtypein, CStringGetDatum(name)));
-	if (!OidIsValid(type) || get_typtype(type) == TYPTYPE_PSEUDO)
-		refuse_external("The type of the customers is not a type of values.");
-	name = pq_getmsgstring(buf);
-	has_collation = (name[0] != '\0');
-	if (has_collation)
-		collation = DatumGetObjectId(DirectFunctionCall1(regcollationin, CStringGetDatum(name)));
-	if (!OidIsValid(collation))
-		refuse_external("The collation does not exist.");
-	key_type_init(&key, type, collation);
-	if (key.type != type)
-		refuse_external("The type of the customers is a domain.");
-	if (has_collation && key.collation != collation)
-		refuse_external("The type of the customers takes no collation.");
+		key_refuse_external("repurchase_state", "The format version is unknown.");
+	key_receive_begin(&io, buf, &key, "repurchase_state");
 	customers = pq_getmsgint64(buf);
 
 	/* A customer takes five bytes at least. */
 	if (customers < 0 || customers > (buf->len - buf->cursor) / 5)
-		refuse_external("The number of customers does not fit the length.");
+		key_refuse_external("repurchase_state", "The number of customers does not fit the length.");
 
-	getTypeBinaryInputInfo(key.type, &receive_oid, &typioparam);
-	fmgr_info(receive_oid, &receive);
-
-	state = numbered ? key_set_create_numbered(CurrentMemoryContext, &key, customers) :
-		key_set_create(CurrentMemoryContext, &key, customers);
+	state = key_set_create(CurrentMemoryContext, &key, customers);
 	for (int64 i = 0; i < customers; i++)
 	{
 		uint8		mark = pq_getmsgbyte(buf);
-		int			len = pq_getmsgint(buf, 4);
-		StringInfoData item;
-		Datum		value;
-		char		saved;
 
 		CHECK_FOR_INTERRUPTS();
-
 		if (mark != MARK_ONCE && mark != MARK_TWICE)
-			refuse_external("A customer is marked neither once nor twice.");
-		if (len < 0 || len > buf->len - buf->cursor)
-			refuse_external("A customer ends beyond the end.");
-
-		/* Receive functions expect a terminated buffer, as record_recv gives. */
-		item.data = buf->data + buf->cursor;
-		item.len = len;
-		item.maxlen = len + 1;
-		item.cursor = 0;
-		buf->cursor += len;
-		saved = buf->data[buf->cursor];
-		buf->data[buf->cursor] = '\0';
-		value = ReceiveFunctionCall(&receive, &item, typioparam, -1);
-		buf->data[buf->cursor] = saved;
-		if (item.cursor != len)
-			refuse_external("A customer is longer than its type.");
-
-		key_set_add_marked(state, value, mark);
+			key_refuse_external("repurchase_state", "A customer is marked neither once nor twice.");
+		key_set_add_marked(state, key_receive(&io, buf), mark);
 		if (state->customers != i + 1)
-			refuse_external("A customer occurs twice.");
+			key_refuse_external("repurchase_state", "A customer occurs twice.");
 	}
 	return state;
 }
@@ -293,7 +203,7 @@ key_set_receive(StringInfo buf, bool numbered)
 Datum
 repurchase_state_recv(PG_FUNCTION_ARGS)
 {
-	KeySet	   *state = key_set_receive((StringInfo) PG_GETARG_POINTER(0), false);
+	KeySet	   *state = state_receive((StringInfo) PG_GETARG_POINTER(0));
 
 	return EOHPGetRWDatum(&state->hdr);
 }
@@ -312,8 +222,8 @@ repurchase_state_in(PG_FUNCTION_ARGS)
 
 	state_bytes(&buf, PG_GETARG_CSTRING(0), "repurchase_state",
 				"States are made by the aggregate repurchase_collect(customer).");
-	state = key_set_receive(&buf, false);
+	state = state_receive(&buf);
 	if (buf.cursor != buf.len)
-		refuse_external("It goes on after the last customer.");
+		key_refuse_external("repurchase_state", "It goes on after the last customer.");
 	return EOHPGetRWDatum(&state->hdr);
 }

@@ -202,7 +202,7 @@ score_integers(ArgumentReader *reader, Oid type, int16 typlen, ScorePartition *p
 			return false;
 	}
 
-	cuts = rank_cuts(values.units, values.n);
+	cuts = rank_cuts_of_array(values.units, values.n);
 	for (int64 i = 0; i < values.n; i++)
 		partition->scores[rows == NULL ? i : rows[i]] |= rank_score(&cuts, values.units[i]) << shift;
 	return true;

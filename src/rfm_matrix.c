@@ -8,6 +8,7 @@
 #include "rank_cuts.h"
 #include "rfm_totals.h"
 
+#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -48,8 +49,8 @@ rfm_matrix_history_transition(PG_FUNCTION_ARGS)
 	TimestampTz at;
 	TimestampTz last;
 	int64		units;
-	int64		purchases = 0;
-	int128		spent = 0;
+	int64		purchases;
+	int128		spent;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -62,16 +63,16 @@ rfm_matrix_history_transition(PG_FUNCTION_ARGS)
 	moment = seen_from(fcinfo);
 	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
 
+	if (reader.count == 0)
+		return EOHPGetRWDatum(&state->hdr);
+
 	/* Mostly all purchases count: then the times between do not matter. */
-	last = history_reader_last(&reader);
-	if (likely(last <= moment))
+	purchases = reader.count;
+	history_reader_totals(&reader, &last, &spent);
+	if (unlikely(last > moment))
 	{
-		purchases = reader.count;
-		for (int64 i = 0; i < purchases; i++)
-			spent += history_reader_units(&reader);
-	}
-	else
-	{
+		purchases = 0;
+		spent = 0;
 		while (history_reader_next(&reader, &at, &units) && at <= moment)
 		{
 			last = at;
@@ -80,7 +81,7 @@ rfm_matrix_history_transition(PG_FUNCTION_ARGS)
 		}
 	}
 	if (purchases > 0)
-		rfm_totals_add(state, last, purchases, spent, reader.scale);
+		rfm_totals_add(state, 0, last, purchases, spent, reader.scale);
 	return EOHPGetRWDatum(&state->hdr);
 }
 
@@ -117,7 +118,7 @@ rfm_matrix_totals_transition(PG_FUNCTION_ARGS)
 				 errmsg("amount %s is out of range",
 						DatumGetCString(DirectFunctionCall1(numeric_out, PG_GETARG_DATUM(3)))),
 				 errhint("Round it, for example with round(amount, 2), or use rfm_score() OVER ().")));
-	rfm_totals_add(state, last, PG_GETARG_INT64(2), units, scale);
+	rfm_totals_add(state, 0, last, PG_GETARG_INT64(2), units, scale);
 	return EOHPGetRWDatum(&state->hdr);
 }
 
@@ -162,37 +163,173 @@ places_in_order(const int128 *units, int64 n)
 	return result;
 }
 
+/* A column of the totals, money brought to their scale. */
+typedef struct ColumnSource
+{
+	RankSource	source;
+	RfmTotals  *totals;
+	TotalsField field;
+	TotalsReader reader;
+	int64		values[TOTALS_BLOCK_MAX];
+} ColumnSource;
+
+/* The numbers of a column that are 64 bits wide in any scale. */
+static void
+read_column(const RfmTotals *totals, const TotalsBlock *block, TotalsField field, int64 *values)
+{
+	int64		factor = field == TOTALS_UNITS ? totals_block_factor(totals, block) : 1;
+
+	totals_block_column(block, field, values);
+	if (factor == 1)
+		return;
+	for (int i = 0; i < block->customers; i++)
+		values[i] *= factor;
+}
+
+static void
+column_begin(RankSource *source)
+{
+	ColumnSource *column = (ColumnSource *) source;
+
+	totals_reader_begin(&column->reader, column->totals);
+}
+
+static int
+column_next(RankSource *source, const int64 **values)
+{
+	ColumnSource *column = (ColumnSource *) source;
+	TotalsBlock block;
+
+	if (!totals_reader_next(&column->reader, &block))
+		return 0;
+	read_column(column->totals, &block, column->field, column->values);
+	*values = column->values;
+	return block.customers;
+}
+
+/*
+ * Where the scores of a column begin; false when it is money that may not fit
+ * 64 bits.
+ */
+static bool
+column_cuts(RfmTotals *totals, TotalsField field, RankCuts *cuts)
+{
+	ColumnSource column = {{totals->customers, PG_INT64_MAX, PG_INT64_MIN, column_begin, column_next},
+	totals, field};
+	TotalsReader reader;
+	TotalsBlock block;
+
+	totals_reader_begin(&reader, totals);
+	while (totals_reader_next(&reader, &block))
+	{
+		int64		factor = field == TOTALS_UNITS ? totals_block_factor(totals, &block) : 1;
+		int64		least;
+		int64		greatest;
+
+		if ((field == TOTALS_UNITS && totals_block_is_wide(&block)) ||
+			pg_mul_s64_overflow(block.columns[field].least, factor, &least) ||
+			pg_mul_s64_overflow(block.columns[field].greatest, factor, &greatest))
+			return false;
+		column.source.least = Min(column.source.least, least);
+		column.source.greatest = Max(column.source.greatest, greatest);
+	}
+	*cuts = rank_cuts(&column.source);
+	return true;
+}
+
+/* Money of a block in the scale of all. */
+static void
+read_units(const RfmTotals *totals, const TotalsBlock *block, int128 *units)
+{
+	int64		factor = totals_block_factor(totals, block);
+
+	totals_block_units(block, units);
+	for (int i = 0; i < block->customers; i++)
+	{
+		if (__builtin_mul_overflow(units[i], (int128) factor, &units[i]))
+			counts_overflow();
+	}
+}
+
+static int128 *
+all_units(RfmTotals *totals)
+{
+	int128	   *units = (int128 *) MemoryContextAllocHuge(CurrentMemoryContext,
+														  Max(totals->customers, 1) * sizeof(int128));
+	TotalsReader reader;
+	TotalsBlock block;
+	int64		done = 0;
+
+	totals_reader_begin(&reader, totals);
+	for (; totals_reader_next(&reader, &block); done += block.customers)
+		read_units(totals, &block, units + done);
+	return units;
+}
+
 typedef struct MatrixCell
 {
 	int64		customers;
 	int128		units;
 } MatrixCell;
 
+typedef MatrixCell Matrix[RANK_SCORES][RANK_SCORES][RANK_SCORES];
+
+static void
+count_cells(RfmTotals *totals, Matrix cells)
+{
+	RankCuts	recency;
+	RankCuts	frequency;
+	RankCuts	monetary;
+	int64	   *places = NULL;
+	TotalsReader reader;
+	TotalsBlock block;
+	int64		last[TOTALS_BLOCK_MAX];
+	int64		purchases[TOTALS_BLOCK_MAX];
+	int64		spent[TOTALS_BLOCK_MAX];
+	int128		units[TOTALS_BLOCK_MAX];
+	int64		done = 0;
+
+	column_cuts(totals, TOTALS_LAST, &recency);
+	column_cuts(totals, TOTALS_PURCHASES, &frequency);
+	if (!column_cuts(totals, TOTALS_UNITS, &monetary))
+	{
+		places = places_in_order(all_units(totals), totals->customers);
+		monetary = rank_cuts_of_array(places, totals->customers);
+	}
+
+	totals_reader_begin(&reader, totals);
+	for (; totals_reader_next(&reader, &block); done += block.customers)
+	{
+		read_column(totals, &block, TOTALS_LAST, last);
+		read_column(totals, &block, TOTALS_PURCHASES, purchases);
+		if (places == NULL)
+			read_column(totals, &block, TOTALS_UNITS, spent);
+		else
+			read_units(totals, &block, units);
+		for (int i = 0; i < block.customers; i++)
+		{
+			MatrixCell *cell = &cells[rank_score(&recency, last[i]) - 1]
+				[rank_score(&frequency, purchases[i]) - 1]
+				[rank_score(&monetary, places == NULL ? spent[i] : places[done + i]) - 1];
+
+			cell->customers++;
+			if (__builtin_add_overflow(cell->units, places == NULL ? (int128) spent[i] : units[i], &cell->units))
+				counts_overflow();
+		}
+	}
+}
+
 /*
  * One row for each three scores that somebody has.
  */
 Datum
-rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *state)
+rfm_matrix_rows(FunctionCallInfo fcinfo, RfmTotals *totals)
 {
-	const int64 *spent = state->wide_units == NULL ? state->units :
-		places_in_order(state->wide_units, state->customers);
-	RankCuts	recency = rank_cuts(state->last, state->customers);
-	RankCuts	frequency = rank_cuts(state->purchases, state->customers);
-	RankCuts	monetary = rank_cuts(spent, state->customers);
-	MatrixCell	cells[RANK_SCORES][RANK_SCORES][RANK_SCORES];
+	Matrix		cells;
 	CountsRows	rows;
 
 	memset(cells, 0, sizeof(cells));
-	for (int64 i = 0; i < state->customers; i++)
-	{
-		MatrixCell *cell = &cells[rank_score(&recency, state->last[i]) - 1]
-			[rank_score(&frequency, state->purchases[i]) - 1]
-			[rank_score(&monetary, spent[i]) - 1];
-
-		cell->customers++;
-		if (__builtin_add_overflow(cell->units, rfm_totals_units(state, i), &cell->units))
-			counts_overflow();
-	}
+	count_cells(totals, cells);
 
 	counts_rows_begin(&rows, fcinfo);
 	for (int r = 0; r < RANK_SCORES; r++)
@@ -211,7 +348,7 @@ rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *state)
 				values[1] = Int32GetDatum(f + 1);
 				values[2] = Int32GetDatum(m + 1);
 				values[3] = Int64GetDatum(cell->customers);
-				values[4] = NumericGetDatum(counts_amount(cell->units, state->scale));
+				values[4] = NumericGetDatum(counts_amount(cell->units, totals->scale));
 				counts_rows_add(&rows, values, nulls);
 			}
 		}

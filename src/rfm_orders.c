@@ -3,71 +3,50 @@
  *		Customers by RFM scores from one row an order: rfm_matrix(customer,
  *		paid_at, amount).
  *
- * The state is a set of customers, numbered, and by number what their orders
- * come to.  It is a type of our own, rfm_orders, exact, independent of the
- * order of rows, and mergeable: in memory an expanded object changed in place.
+ * The state is what the orders of each customer come to.  It is a type of our
+ * own, rfm_orders, exact, independent of the order of rows, and mergeable: in
+ * memory an expanded object changed in place.
+ *
+ * While orders come one by one it is a hash table.  To be passed on and merged
+ * it is packed.
  */
-#include "rfm_totals.h"
+#include "packed_orders.h"
 
 #include "history_encoding.h"
-#include "key_set.h"
-#include "large_memory.h"
 #include "state_text.h"
 
+#include "catalog/pg_collation.h"
 #include "common/int.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define STATE_MAGIC		0x52464f52
 #define STATE_VERSION	1
-#define FIRST_CAPACITY	64
-
-/*
- * A table of many customers does not fit the processor's caches.  So rows wait
- * for each other, and their places are fetched meanwhile.
- */
-#define WAITING_MAX		32
-
-typedef struct OrderTotal
-{
-	TimestampTz last;
-	int64		purchases;
-	int64		units;			/* money in units of 10^-scale of the state */
-} OrderTotal;
-
-typedef struct WaitingOrder
-{
-	Datum		customer;
-	TimestampTz at;
-	int64		units;
-} WaitingOrder;
 
 typedef struct RfmOrders
 {
 	ExpandedObjectHeader hdr;
 	int			magic;
 	int			scale;
-	KeySet	   *customers;
-	OrderTotal *totals;			/* by number of the customer */
-	int64		ntotals;
-	int64		capacity;
-	int			nwaiting;
-	WaitingOrder waiting[WAITING_MAX];
-	Size		keys_size;		/* computed by orders_flat_size() */
+	KeyType		key;
+	OrderTable *table;			/* NULL when it is packed ... */
+	PackedOrders *packed;		/* ... which it is for a while to be flattened, too */
+	Size		totals_size;	/* computed by orders_flat_size(), with the ... */
+	Size		flat_size;		/* ... size of all */
 } RfmOrders;
 
-/* Flattened: the totals in the order in which the flat set has its keys, and the set. */
+/* Flattened: the totals as rfm_totals has them, then the row of customers, if any. */
 typedef struct FlatRfmOrders
 {
 	int32		vl_len_;
 	int32		version;
-	int64		scale;
-	int64		customers;
-	OrderTotal	totals[FLEXIBLE_ARRAY_MEMBER];
+	Oid			type;
+	Oid			collation;
+	int64		totals_size;
+	char		totals[FLEXIBLE_ARRAY_MEMBER];
 } FlatRfmOrders;
 
 PG_FUNCTION_INFO_V1(rfm_orders_in);
@@ -86,156 +65,16 @@ static const ExpandedObjectMethods orders_methods = {
 	orders_flatten
 };
 
-/* ----------------------------------------------------------------
- * Totals
- * ----------------------------------------------------------------
- */
-
 static RfmOrders *
-orders_create(MemoryContext parent)
+orders_create(MemoryContext parent, const KeyType *key)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "rfm orders", ALLOCSET_START_SMALL_SIZES);
 	RfmOrders  *state = (RfmOrders *) MemoryContextAllocZero(context, sizeof(RfmOrders));
 
 	EOH_init_header(&state->hdr, &orders_methods, context);
 	state->magic = STATE_MAGIC;
+	state->key = *key;
 	return state;
-}
-
-static void
-refuse_sum(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("sum of purchases is too large"),
-			 errdetail("A customer's sum is kept in 64 bits, with as many decimal places as the finest amount has.")));
-}
-
-static void
-reserve(RfmOrders *state, int64 customers)
-{
-	Size		size;
-
-	if (customers <= state->capacity)
-		return;
-	state->capacity = Max(Max(customers, state->capacity * 2), FIRST_CAPACITY);
-	size = state->capacity * sizeof(OrderTotal);
-	state->totals = state->totals == NULL ?
-		MemoryContextAllocHuge(state->hdr.eoh_context, size) : repalloc_huge(state->totals, size);
-	prefer_large_pages(state->totals, size);
-}
-
-static inline void
-total_add(RfmOrders *state, int64 number, TimestampTz last, int64 purchases, int64 units)
-{
-	OrderTotal *total;
-
-	if (number >= state->ntotals)
-	{
-		reserve(state, number + 1);
-		state->ntotals = number + 1;
-		state->totals[number].last = last;
-		state->totals[number].purchases = purchases;
-		state->totals[number].units = units;
-		return;
-	}
-	total = &state->totals[number];
-	total->last = Max(total->last, last);
-	if (pg_add_s64_overflow(total->purchases, purchases, &total->purchases) ||
-		pg_add_s64_overflow(total->units, units, &total->units))
-		refuse_sum();
-}
-
-static inline void
-fetch_total(const RfmOrders *state, int64 number)
-{
-#if defined(__GNUC__) || defined(__clang__)
-	if (number < state->ntotals)
-		__builtin_prefetch(&state->totals[number]);
-#endif
-}
-
-/*
- * Put the rows that wait in place.
- */
-static void
-settle(RfmOrders *state)
-{
-	int64		numbers[WAITING_MAX];
-	int			nwaiting = state->nwaiting;
-
-	state->nwaiting = 0;
-	for (int i = 0; i < nwaiting; i++)
-	{
-		numbers[i] = key_set_number(state->customers, state->waiting[i].customer);
-		fetch_total(state, numbers[i]);
-	}
-	for (int i = 0; i < nwaiting; i++)
-		total_add(state, numbers[i], state->waiting[i].at, 1, state->waiting[i].units);
-}
-
-/*
- * Bring the state to a scale that fits the one given, and return what amounts
- * of that one are to be multiplied with.
- */
-static int64
-bring_to_scale(RfmOrders *state, int scale)
-{
-	int64		factor;
-
-	if (scale <= state->scale)
-		return history_power_of_ten[state->scale - scale];
-
-	settle(state);
-	factor = history_power_of_ten[scale - state->scale];
-	for (int64 i = 0; i < state->ntotals; i++)
-	{
-		if (pg_mul_s64_overflow(state->totals[i].units, factor, &state->totals[i].units))
-			refuse_sum();
-	}
-	state->scale = scale;
-	return 1;
-}
-
-/* ----------------------------------------------------------------
- * Reading and flattening
- * ----------------------------------------------------------------
- */
-
-static Size
-orders_flat_size(ExpandedObjectHeader *eohptr)
-{
-	RfmOrders  *state = (RfmOrders *) eohptr;
-	Size		size;
-
-	settle(state);
-	state->keys_size = EOH_get_flat_size(&state->customers->hdr);
-	size = offsetof(FlatRfmOrders, totals) + state->ntotals * sizeof(OrderTotal) + state->keys_size;
-	if (size > KEY_SET_LARGEST_FLAT)
-		key_set_refuse_size(state->ntotals);
-	return size;
-}
-
-static void
-orders_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
-{
-	RfmOrders  *state = (RfmOrders *) eohptr;
-	FlatRfmOrders *flat = (FlatRfmOrders *) result;
-	KeyReader	reader;
-	Datum		customer;
-	uint8		mark;
-	int64		i = 0;
-
-	memset(flat, 0, offsetof(FlatRfmOrders, totals));
-	SET_VARSIZE(flat, allocated_size);
-	flat->version = STATE_VERSION;
-	flat->scale = state->scale;
-	flat->customers = state->ntotals;
-
-	key_reader_begin(&reader, EOHPGetRODatum(&state->customers->hdr));
-	while (key_reader_next(&reader, &customer, &mark))
-		flat->totals[i++] = state->totals[key_reader_number(&reader)];
-	EOH_flatten_into(&state->customers->hdr, &flat->totals[i], state->keys_size);
 }
 
 static RfmOrders *
@@ -251,98 +90,81 @@ orders_expanded(Datum datum)
 	return state;
 }
 
-/* What a state holds, be it expanded or flat. */
-typedef struct OrdersReader
-{
-	KeyReader	keys;
-	const OrderTotal *totals;	/* by number of the key */
-	int			scale;
-	int64		customers;
-} OrdersReader;
+/* ----------------------------------------------------------------
+ * A table or packed
+ * ----------------------------------------------------------------
+ */
 
+/* The packed orders of a state, which it need not keep. */
+static PackedOrders *
+packed_of(RfmOrders *state, MemoryContext context)
+{
+	return state->table == NULL ? state->packed : packed_orders_of_table(state->table, state->scale, context);
+}
+
+/*
+ * What is behind a datum, to be read as packed orders.
+ */
 static void
-orders_reader_begin(OrdersReader *reader, Datum datum)
+read_datum(PackedReader *reader, KeyType *key, Datum datum)
 {
 	RfmOrders  *state = orders_expanded(datum);
 
 	if (state != NULL)
 	{
-		settle(state);
-		reader->totals = state->totals;
-		reader->scale = state->scale;
-		reader->customers = state->ntotals;
-		key_reader_begin(&reader->keys, EOHPGetRODatum(&state->customers->hdr));
+		*key = state->key;
+		packed_orders_read(reader, key, packed_of(state, CurrentMemoryContext));
 	}
 	else
 	{
 		const FlatRfmOrders *flat = (const FlatRfmOrders *) PG_DETOAST_DATUM(datum);
+		Size		row;
 
 		if (flat->version != STATE_VERSION)
 			elog(ERROR, "unknown version %d of rfm_orders", flat->version);
-		reader->totals = flat->totals;
-		reader->scale = (int) flat->scale;
-		reader->customers = flat->customers;
-		key_reader_begin(&reader->keys, PointerGetDatum(&flat->totals[flat->customers]));
+		key_type_init(key, flat->type, OidIsValid(flat->collation) ? flat->collation : C_COLLATION_OID);
+		row = offsetof(FlatRfmOrders, totals) + MAXALIGN(flat->totals_size);
+		packed_reader_begin(reader, key,
+							rfm_totals_open(flat->totals, flat->totals_size, CurrentMemoryContext),
+							key->kind == KEY_WORD ? NULL : (const char *) flat + row,
+							VARSIZE(flat) - row);
 	}
 }
 
+/* Have the state packed. */
 static void
-orders_add_all(RfmOrders *state, OrdersReader *reader)
+become_packed(RfmOrders *state, PackedOrders *packed)
 {
-	MemoryContext scratch;
-	MemoryContext old;
-	int64		factor = bring_to_scale(state, reader->scale);
-	Datum		customers[WAITING_MAX];
-	const OrderTotal *totals[WAITING_MAX];
-	int64		numbers[WAITING_MAX];
-	int			n;
-	uint8		mark;
+	OrderTable *table = state->table;
+	PackedOrders *old = state->packed;
 
-	/* A type's own functions may leave something behind. */
-	scratch = AllocSetContextCreate(CurrentMemoryContext, "rfm merge", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(scratch);
-	settle(state);
-	do
-	{
-		for (n = 0; n < WAITING_MAX && key_reader_next(&reader->keys, &customers[n], &mark); n++)
-		{
-			totals[n] = &reader->totals[key_reader_number(&reader->keys)];
-			if (state->customers->key.kind == KEY_WORD)
-				key_set_fetch(state->customers, customers[n]);
-		}
-		for (int i = 0; i < n; i++)
-		{
-			numbers[i] = key_set_number(state->customers, customers[i]);
-			fetch_total(state, numbers[i]);
-		}
-		for (int i = 0; i < n; i++)
-		{
-			int64		units;
-
-			if (pg_mul_s64_overflow(totals[i]->units, factor, &units))
-				refuse_sum();
-			total_add(state, numbers[i], totals[i]->last, totals[i]->purchases, units);
-		}
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextReset(scratch);
-	} while (n == WAITING_MAX);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(scratch);
+	state->packed = packed;
+	state->scale = packed->totals->scale;
+	state->table = NULL;
+	if (table != NULL)
+		order_table_free(table);
+	if (old != NULL && old != packed)
+		packed_orders_free(old);
 }
 
-/*
- * A state with what the reader has.
- */
-static RfmOrders *
-orders_copy(OrdersReader *reader, MemoryContext context)
+/* Have the state as a table, to which orders can be added. */
+static void
+become_table(RfmOrders *state)
 {
-	RfmOrders  *state = orders_create(context);
+	PackedOrders *packed = state->packed;
+	PackedReader reader;
 
-	state->customers = key_set_create_numbered(state->hdr.eoh_context, &reader->keys.key,
-											   reader->customers);
-	reserve(state, reader->customers);
-	orders_add_all(state, reader);
-	return state;
+	state->table = order_table_create(state->hdr.eoh_context, &state->key,
+									  packed != NULL ? packed->totals->customers : 0);
+	state->packed = NULL;
+	if (packed == NULL)
+		return;
+	packed_orders_read(&reader, &state->key, packed);
+	while (packed_reader_next(&reader))
+		order_table_add(state->table, reader.total.customer, reader.total.last,
+						reader.total.purchases, reader.total.units);
+	order_table_settle(state->table);
+	packed_orders_free(packed);
 }
 
 /*
@@ -351,12 +173,68 @@ orders_copy(OrdersReader *reader, MemoryContext context)
 static RfmOrders *
 orders_writable(Datum datum, MemoryContext context)
 {
-	OrdersReader reader;
+	RfmOrders  *state;
+	PackedReader reader;
+	KeyType		key;
 
 	if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(datum)))
 		return orders_expanded(datum);
-	orders_reader_begin(&reader, datum);
-	return orders_copy(&reader, context);
+
+	read_datum(&reader, &key, datum);
+	state = orders_create(context, &key);
+	become_packed(state, packed_orders_copy(&reader, state->hdr.eoh_context));
+	return state;
+}
+
+/* ----------------------------------------------------------------
+ * Flattening
+ * ----------------------------------------------------------------
+ */
+
+static Size
+orders_flat_size(ExpandedObjectHeader *eohptr)
+{
+	RfmOrders  *state = (RfmOrders *) eohptr;
+
+	if (state->table != NULL)
+	{
+		if (state->packed != NULL)
+			packed_orders_free(state->packed);
+		state->packed = NULL;
+		state->packed = packed_of(state, eohptr->eoh_context);
+	}
+	state->totals_size = rfm_totals_flat_size(state->packed->totals);
+	state->flat_size = offsetof(FlatRfmOrders, totals) + MAXALIGN(state->totals_size) +
+		state->packed->customers.used;
+	if (state->flat_size > KEYS_LARGEST_FLAT)
+		key_refuse_size(state->packed->totals->customers);
+	return state->flat_size;
+}
+
+static void
+orders_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
+{
+	RfmOrders  *state = (RfmOrders *) eohptr;
+	FlatRfmOrders *flat = (FlatRfmOrders *) result;
+	Size		padding = MAXALIGN(state->totals_size) - state->totals_size;
+
+	Assert(allocated_size == state->flat_size);
+	memset(flat, 0, offsetof(FlatRfmOrders, totals));
+	SET_VARSIZE(flat, allocated_size);
+	flat->version = STATE_VERSION;
+	flat->type = state->key.type;
+	flat->collation = state->key.collation;
+	flat->totals_size = state->totals_size;
+	rfm_totals_flatten(state->packed->totals, flat->totals);
+	memset(flat->totals + state->totals_size, 0, padding);
+	if (state->packed->customers.used > 0)
+		memcpy(flat->totals + state->totals_size + padding, state->packed->customers.bytes,
+			   state->packed->customers.used);
+	if (state->table != NULL)
+	{
+		packed_orders_free(state->packed);
+		state->packed = NULL;
+	}
 }
 
 /* ----------------------------------------------------------------
@@ -372,6 +250,20 @@ aggregate_context(FunctionCallInfo fcinfo)
 	if (!AggCheckCallContext(fcinfo, &context))
 		elog(ERROR, "part of an aggregate called outside an aggregate");
 	return context;
+}
+
+/*
+ * Bring a table to a scale that fits the one given, and return what amounts of
+ * that one are to be multiplied with.
+ */
+static int64
+bring_to_scale(RfmOrders *state, int scale)
+{
+	if (scale <= state->scale)
+		return history_power_of_ten[state->scale - scale];
+	order_table_rescale(state->table, history_power_of_ten[scale - state->scale]);
+	state->scale = scale;
+	return 1;
 }
 
 /*
@@ -397,15 +289,14 @@ rfm_orders_add(PG_FUNCTION_ARGS)
 
 	key = key_type_of_argument(fcinfo, 1);
 	if (PG_ARGISNULL(0))
-	{
-		state = orders_create(aggregate_context(fcinfo));
-		state->customers = key_set_create_numbered(state->hdr.eoh_context, key, 0);
-	}
+		state = orders_create(aggregate_context(fcinfo), key);
 	else if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		state = orders_expanded(PG_GETARG_DATUM(0));
 	else
 		state = orders_writable(PG_GETARG_DATUM(0), aggregate_context(fcinfo));
-	key_set_check_type(state->customers, key);
+	key_type_check(&state->key, key);
+	if (unlikely(state->table == NULL))
+		become_table(state);
 
 	at = PG_GETARG_TIMESTAMPTZ(2);
 	if (TIMESTAMP_NOT_FINITE(at))
@@ -418,21 +309,9 @@ rfm_orders_add(PG_FUNCTION_ARGS)
 	if (unlikely(check != AMOUNT_OK))
 		history_refuse_amount(check, amount);
 	if (scale != state->scale && pg_mul_s64_overflow(units, bring_to_scale(state, scale), &units))
-		refuse_sum();
+		order_refuse_sum();
 
-	if (state->customers->key.kind == KEY_WORD)
-	{
-		WaitingOrder *waiting = &state->waiting[state->nwaiting++];
-
-		waiting->customer = PG_GETARG_DATUM(1);
-		waiting->at = at;
-		waiting->units = units;
-		key_set_fetch(state->customers, waiting->customer);
-		if (state->nwaiting == WAITING_MAX)
-			settle(state);
-	}
-	else
-		total_add(state, key_set_number(state->customers, PG_GETARG_DATUM(1)), at, 1, units);
+	order_table_add(state->table, PG_GETARG_DATUM(1), at, 1, units);
 	return EOHPGetRWDatum(&state->hdr);
 }
 
@@ -445,7 +324,9 @@ rfm_orders_merge(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = aggregate_context(fcinfo);
 	RfmOrders  *state;
-	OrdersReader reader;
+	PackedReader reader;
+	PackedReader own;
+	KeyType		key;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -453,46 +334,33 @@ rfm_orders_merge(PG_FUNCTION_ARGS)
 			PG_RETURN_NULL();
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
-	orders_reader_begin(&reader, PG_GETARG_DATUM(1));
 	if (PG_ARGISNULL(0))
-		state = orders_copy(&reader, context);
-	else
 	{
-		state = orders_writable(PG_GETARG_DATUM(0), context);
-		key_set_check_type(state->customers, &reader.keys.key);
-		orders_add_all(state, &reader);
+		state = orders_writable(MakeExpandedObjectReadOnly(PG_GETARG_DATUM(1), false, -1), context);
+		return EOHPGetRWDatum(&state->hdr);
 	}
+	read_datum(&reader, &key, PG_GETARG_DATUM(1));
+	state = orders_writable(PG_GETARG_DATUM(0), context);
+	key_type_check(&state->key, &key);
+	packed_orders_read(&own, &state->key, packed_of(state, CurrentMemoryContext));
+	become_packed(state, packed_orders_merge(&own, &reader, state->hdr.eoh_context));
 	return EOHPGetRWDatum(&state->hdr);
 }
 
 Datum
 rfm_orders_final(PG_FUNCTION_ARGS)
 {
-	OrdersReader reader;
-	RfmTotals	totals;
-	int64		n;
+	PackedReader reader;
+	KeyType		key;
 
-	orders_reader_begin(&reader, PG_GETARG_DATUM(0));
-	n = reader.customers;
-	memset(&totals, 0, sizeof(totals));
-	totals.scale = reader.scale;
-	totals.customers = n;
-	totals.last = (TimestampTz *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(TimestampTz));
-	totals.purchases = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int64));
-	totals.units = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(int64));
-	for (int64 i = 0; i < n; i++)
-	{
-		totals.last[i] = reader.totals[i].last;
-		totals.purchases[i] = reader.totals[i].purchases;
-		totals.units[i] = reader.totals[i].units;
-	}
-	return rfm_matrix_rows(fcinfo, &totals);
+	read_datum(&reader, &key, PG_GETARG_DATUM(0));
+	return rfm_matrix_rows(fcinfo, reader.totals);
 }
 
 /* ----------------------------------------------------------------
- * The external form: version, scale, number of customers, the totals of each,
- * and the customers as repurchase_state has them.  As text it is the same in
- * hexadecimal.
+ * The external form: version, names of type and collation, the size of the
+ * totals and the totals as rfm_totals has them, then the customers in the
+ * type's own binary form.  As text it is the same in hexadecimal.
  * ----------------------------------------------------------------
  */
 
@@ -500,71 +368,81 @@ Datum
 rfm_orders_send(PG_FUNCTION_ARGS)
 {
 	StringInfoData buf;
-	struct varlena *datum = PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	const FlatRfmOrders *flat = (const FlatRfmOrders *) datum;
-	bytea	   *customers = DatumGetByteaPP(DirectFunctionCall1(repurchase_state_send,
-															   PointerGetDatum(&flat->totals[flat->customers])));
+	PackedReader reader;
+	PackedReader customers;
+	RfmTotals  *totals = rfm_totals_create(CurrentMemoryContext);
+	KeyType		key;
+	Size		size;
+	char	   *flat;
+	KeyIO		io;
 
-	if (flat->customers * sizeof(OrderTotal) + VARSIZE_ANY(customers) > KEY_SET_LARGEST_FLAT / 2)
-		key_set_refuse_size(flat->customers);
+	/* Numbers of ours that tell customers apart may mean others elsewhere. */
+	read_datum(&reader, &key, PG_GETARG_DATUM(0));
+	customers = reader;
+	while (packed_reader_next(&customers))
+		rfm_totals_add(totals, 0, customers.total.last, customers.total.purchases,
+					   customers.total.units, reader.totals->scale);
+	size = rfm_totals_flat_size(totals);
+	flat = palloc(size);
+	rfm_totals_flatten(totals, flat);
+
 	pq_begintypsend(&buf);
 	pq_sendbyte(&buf, STATE_VERSION);
-	pq_sendbyte(&buf, (uint8) flat->scale);
-	pq_sendint64(&buf, flat->customers);
-	for (int64 i = 0; i < flat->customers; i++)
+	key_send_begin(&io, &buf, &key);
+	pq_sendint64(&buf, size);
+	pq_sendbytes(&buf, flat, size);
+	pfree(flat);
+	while (packed_reader_next(&reader))
 	{
-		pq_sendint64(&buf, flat->totals[i].last);
-		pq_sendint64(&buf, flat->totals[i].purchases);
-		pq_sendint64(&buf, flat->totals[i].units);
-	}
-	pq_sendbytes(&buf, VARDATA_ANY(customers), VARSIZE_ANY_EXHDR(customers));
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
-}
+		CHECK_FOR_INTERRUPTS();
+		key_send(&io, &buf, reader.total.customer);
 
-static void
-refuse_external(const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("invalid external rfm_orders value"),
-			 errdetail_internal("%s", detail)));
+		/* The text form takes twice as much. */
+		if ((Size) buf.len > KEYS_LARGEST_FLAT / 2)
+			key_refuse_size(reader.totals->customers);
+	}
+	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
 }
 
 static RfmOrders *
 orders_receive(StringInfo buf)
 {
-	RfmOrders  *state = orders_create(CurrentMemoryContext);
-	MemoryContext old;
-	int64		customers;
+	KeyType		key;
+	KeyIO		io;
+	PackedReader reader;
+	RfmTotals  *totals;
+	RfmOrders  *state;
+	int64		size;
 
 	if (pq_getmsgbyte(buf) != STATE_VERSION)
-		refuse_external("The format version is unknown.");
-	state->scale = pq_getmsgbyte(buf);
-	if (state->scale > HISTORY_MAX_SCALE)
-		refuse_external("The scale is out of range.");
-	customers = pq_getmsgint64(buf);
-	if (customers < 0 || customers > (buf->len - buf->cursor) / (int64) sizeof(OrderTotal))
-		refuse_external("The number of customers does not fit the length.");
-	reserve(state, customers);
-	for (int64 i = 0; i < customers; i++)
+		key_refuse_external("rfm_orders", "The format version is unknown.");
+	key_receive_begin(&io, buf, &key, "rfm_orders");
+	size = pq_getmsgint64(buf);
+	if (size < 0 || size > buf->len - buf->cursor)
+		key_refuse_external("rfm_orders", "The totals end beyond the end.");
+	totals = rfm_totals_open(pq_getmsgbytes(buf, (int) size), size, CurrentMemoryContext);
+	rfm_totals_check_foreign(totals);
+
+	/* A customer takes four bytes at least. */
+	if (totals->customers > (buf->len - buf->cursor) / 4)
+		key_refuse_external("rfm_orders", "The number of customers does not fit the length.");
+
+	/* They may have come from where hashes are others. */
+	state = orders_create(CurrentMemoryContext, &key);
+	state->scale = totals->scale;
+	state->table = order_table_create(state->hdr.eoh_context, &key, totals->customers);
+	packed_reader_begin(&reader, &key, totals, NULL, 0);
+	for (int64 i = 0; packed_reader_next(&reader); i++)
 	{
-		OrderTotal *total = &state->totals[i];
-
-		if ((i & 0xffff) == 0)
-			CHECK_FOR_INTERRUPTS();
-		total->last = pq_getmsgint64(buf);
-		total->purchases = pq_getmsgint64(buf);
-		total->units = pq_getmsgint64(buf);
-		if (!IS_VALID_TIMESTAMP(total->last) || total->purchases < 1 || total->units < 0)
-			refuse_external("A total is out of range.");
+		CHECK_FOR_INTERRUPTS();
+		if (reader.total.customer != 0)
+			key_refuse_external("rfm_orders", "A total is that of a number.");
+		order_table_add(state->table, key_receive(&io, buf), reader.total.last,
+						reader.total.purchases, reader.total.units);
+		order_table_settle(state->table);
+		if (state->table->customers != i + 1)
+			key_refuse_external("rfm_orders", "A customer occurs twice.");
 	}
-	state->ntotals = customers;
-
-	old = MemoryContextSwitchTo(state->hdr.eoh_context);
-	state->customers = key_set_receive(buf, true);
-	MemoryContextSwitchTo(old);
-	if (state->customers->customers != customers)
-		refuse_external("The customers are not as many as the totals.");
 	return state;
 }
 
@@ -592,6 +470,6 @@ rfm_orders_in(PG_FUNCTION_ARGS)
 				"States are made by the aggregate rfm_collect(customer, paid_at, amount).");
 	state = orders_receive(&buf);
 	if (buf.cursor != buf.len)
-		refuse_external("It goes on after the last customer.");
+		key_refuse_external("rfm_orders", "It goes on after the last customer.");
 	return EOHPGetRWDatum(&state->hdr);
 }

@@ -2,11 +2,12 @@
  * rfm_totals.c
  *		The state of rfm_matrix(): in memory an expanded object in the
  *		aggregate's context, changed in place.  Flat and external form are one:
- *		bytes in network order.  What is read is checked.
+ *		what is in it and where it comes from, then the blocks as they are in
+ *		memory.  What is read is checked.
  *
- * Workers pass on all their customers, so the flat form is made small: a column
- * after the other, each number as its distance from the least of the column, in
- * as few bytes as the largest takes.
+ * Customers are packed as soon as there are enough of them for a block, and
+ * then neither moved nor looked at until the end: memory that is touched for
+ * the first time, and what workers pass on, are most of what this state costs.
  */
 #include "rfm_totals.h"
 
@@ -14,21 +15,26 @@
 #include "large_memory.h"
 #include "state_text.h"
 
-#include "common/int.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #define STATE_MAGIC		0x52464d54
 #define STATE_VERSION	1
-#define FIRST_CAPACITY	64
 
-/* Bytes of the external form: what comes first, and before the numbers of a column. */
-#define FIXED_BYTES		(3 + 8)
-#define COLUMN_BYTES	(1 + 8)
+/* Version, scale, number of customers. */
+#define FIXED_BYTES		(1 + 1 + 8)
+
+#define FIRST_OPEN		8
+/* Chunks grow quickly to where they are made of large pages. */
+#define FIRST_CHUNK		((Size) 4096)
+#define CHUNK_GROWTH	8
+#define LARGEST_CHUNK	(8 * LARGE_PAGE)
+
+/* A block of fewer is not worth its head when it joins others. */
+#define WORTHY_BLOCK	(TOTALS_BLOCK_MAX / 4)
 
 /* Leave room for whatever the state travels in; the text form takes twice as much. */
 #define LARGEST_FLAT	((MaxAllocSize - 1024 * 1024) / 2)
@@ -52,8 +58,8 @@ static const ExpandedObjectMethods totals_methods = {
  * ----------------------------------------------------------------
  */
 
-static RfmTotals *
-totals_create(MemoryContext parent)
+RfmTotals *
+rfm_totals_create(MemoryContext parent)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "rfm totals", ALLOCSET_START_SMALL_SIZES);
 	RfmTotals  *state = (RfmTotals *) MemoryContextAllocZero(context, sizeof(RfmTotals));
@@ -63,51 +69,56 @@ totals_create(MemoryContext parent)
 	return state;
 }
 
-static void *
-resize(RfmTotals *state, void *array, Size size)
+static TotalsChunk *
+add_chunk(RfmTotals *state, char *bytes, Size size)
 {
-	array = array == NULL ? MemoryContextAllocHuge(state->hdr.eoh_context, size) :
-		repalloc_huge(array, size);
-	prefer_large_pages(array, size);
-	return array;
+	TotalsChunk *chunk = (TotalsChunk *) MemoryContextAlloc(state->hdr.eoh_context, sizeof(TotalsChunk));
+
+	chunk->next = NULL;
+	chunk->bytes = bytes;
+	chunk->size = size;
+	chunk->used = 0;
+	if (state->last_chunk != NULL)
+		state->last_chunk->next = chunk;
+	else
+		state->first_chunk = chunk;
+	state->last_chunk = chunk;
+	return chunk;
 }
 
-static void
-totals_reserve(RfmTotals *state, int64 more)
+/* Room for so many bytes of blocks, which count as used. */
+static char *
+reserve_packed(RfmTotals *state, Size size)
 {
-	int64		needed = state->customers + more;
+	TotalsChunk *chunk = state->last_chunk;
+	char	   *result;
 
-	if (needed <= state->capacity)
+	if (chunk == NULL || chunk->size - chunk->used < size)
+	{
+		Size		chunk_size = chunk == NULL ? FIRST_CHUNK : Min(chunk->size * CHUNK_GROWTH, LARGEST_CHUNK);
+		void	   *allocated;
+
+		chunk_size = Max(chunk_size, size);
+		chunk = add_chunk(state, large_alloc(state->hdr.eoh_context, chunk_size, &allocated), chunk_size);
+	}
+	result = chunk->bytes + chunk->used;
+	chunk->used += size;
+	state->packed_size += size;
+	return result;
+}
+
+/* Pack the open totals, all of them in one block. */
+static void
+pack_open(RfmTotals *state)
+{
+	TotalsBlock block;
+
+	CHECK_FOR_INTERRUPTS();
+	if (state->nopen == 0)
 		return;
-	state->capacity = Max(Max(needed, state->capacity * 2), FIRST_CAPACITY);
-	state->last = resize(state, state->last, state->capacity * sizeof(TimestampTz));
-	state->purchases = resize(state, state->purchases, state->capacity * sizeof(int64));
-	if (state->wide_units == NULL)
-		state->units = resize(state, state->units, state->capacity * sizeof(int64));
-	else
-		state->wide_units = resize(state, state->wide_units, state->capacity * sizeof(int128));
-}
-
-/* Sums need more than 64 bits from now on. */
-static void
-totals_widen(RfmTotals *state)
-{
-	state->wide_units = resize(state, NULL, state->capacity * sizeof(int128));
-	for (int64 i = 0; i < state->customers; i++)
-		state->wide_units[i] = state->units[i];
-	pfree(state->units);
-	state->units = NULL;
-}
-
-static inline void
-put_units(RfmTotals *state, int64 i, int128 units)
-{
-	if (unlikely(state->wide_units == NULL && units != (int64) units))
-		totals_widen(state);
-	if (likely(state->wide_units == NULL))
-		state->units[i] = (int64) units;
-	else
-		state->wide_units[i] = units;
+	totals_block_survey(&block, state->open, state->nopen, state->scale);
+	totals_block_pack(&block, state->open, reserve_packed(state, totals_block_size(&block)));
+	state->nopen = 0;
 }
 
 static int128
@@ -120,59 +131,90 @@ units_times(int128 units, int64 factor)
 	return units;
 }
 
-/*
- * Bring all to a scale that fits the one given, and return what amounts of
- * that one are to be multiplied with.
- */
-static int64
-totals_scale(RfmTotals *state, int scale)
+int128
+rfm_totals_prepare(RfmTotals *state, int128 units, int scale)
 {
-	int64		factor;
+	if (scale > state->scale)
+	{
+		/* What was packed stays in the scale it has. */
+		pack_open(state);
+		state->scale = scale;
+	}
+	if (state->nopen == TOTALS_BLOCK_MAX)
+		pack_open(state);
+	else if (state->nopen == state->open_capacity)
+	{
+		state->open_capacity = state->open == NULL ? FIRST_OPEN : state->open_capacity * 2;
+		state->open = (CustomerTotal *) (state->open == NULL ?
+										 MemoryContextAlloc(state->hdr.eoh_context, state->open_capacity * sizeof(CustomerTotal)) :
+										 repalloc(state->open, state->open_capacity * sizeof(CustomerTotal)));
+	}
+	return scale == state->scale ? units :
+		units_times(units, history_power_of_ten[state->scale - scale]);
+}
 
-	if (scale <= state->scale)
-		return history_power_of_ten[state->scale - scale];
+/* ----------------------------------------------------------------
+ * Reading
+ * ----------------------------------------------------------------
+ */
 
-	factor = history_power_of_ten[scale - state->scale];
-	for (int64 i = 0; i < state->customers; i++)
-		put_units(state, i, units_times(rfm_totals_units(state, i), factor));
-	state->scale = scale;
-	return 1;
+void
+totals_reader_begin(TotalsReader *reader, RfmTotals *totals)
+{
+	pack_open(totals);
+	reader->chunk = totals->first_chunk;
+	reader->next = reader->chunk != NULL ? reader->chunk->bytes : NULL;
+}
+
+bool
+totals_reader_next(TotalsReader *reader, TotalsBlock *block)
+{
+	CHECK_FOR_INTERRUPTS();
+	while (reader->chunk != NULL && reader->next == reader->chunk->bytes + reader->chunk->used)
+	{
+		reader->chunk = reader->chunk->next;
+		reader->next = reader->chunk != NULL ? reader->chunk->bytes : NULL;
+	}
+	if (reader->chunk == NULL)
+		return false;
+	reader->next = totals_block_open(block, reader->next, reader->chunk->bytes + reader->chunk->used);
+	return true;
+}
+
+int64
+totals_block_factor(const RfmTotals *totals, const TotalsBlock *block)
+{
+	if (block->scale > totals->scale)
+		totals_refuse("The scale is out of range.");
+	return history_power_of_ten[totals->scale - block->scale];
 }
 
 void
-rfm_totals_add(RfmTotals *state, TimestampTz last, int64 purchases, int128 units, int scale)
+rfm_totals_append(RfmTotals *state, RfmTotals *other)
 {
-	int64		i = state->customers;
+	TotalsReader reader;
+	TotalsBlock block;
+	CustomerTotal totals[TOTALS_BLOCK_MAX];
 
-	totals_reserve(state, 1);
-	if (unlikely(scale != state->scale))
-		units = units_times(units, totals_scale(state, scale));
-	state->last[i] = last;
-	state->purchases[i] = purchases;
-	put_units(state, i, units);
-	state->customers++;
-}
-
-/* All customers of another state. */
-static void
-totals_append(RfmTotals *state, const RfmTotals *other)
-{
-	int64		n = other->customers;
-
-	if (n == 0)
-		return;
-	totals_reserve(state, n);
-	if (other->scale != state->scale || other->wide_units != NULL || state->wide_units != NULL)
+	totals_reader_begin(&reader, other);
+	while (totals_reader_next(&reader, &block))
 	{
-		for (int64 i = 0; i < n; i++)
-			rfm_totals_add(state, other->last[i], other->purchases[i],
-						   rfm_totals_units(other, i), other->scale);
-		return;
+		if (block.customers >= WORTHY_BLOCK)
+		{
+			Size		size = totals_block_size(&block);
+
+			/* In the order they came, so that a state read is as it was written. */
+			pack_open(state);
+			memcpy(reserve_packed(state, size), reader.next - size, size);
+			state->scale = Max(state->scale, block.scale);
+			state->customers += block.customers;
+			continue;
+		}
+		totals_block_unpack(&block, totals);
+		for (int i = 0; i < block.customers; i++)
+			rfm_totals_add(state, totals[i].customer, totals[i].last, totals[i].purchases,
+						   totals[i].units, block.scale);
 	}
-	memcpy(state->last + state->customers, other->last, n * sizeof(TimestampTz));
-	memcpy(state->purchases + state->customers, other->purchases, n * sizeof(int64));
-	memcpy(state->units + state->customers, other->units, n * sizeof(int64));
-	state->customers += n;
 }
 
 /* ----------------------------------------------------------------
@@ -180,315 +222,112 @@ totals_append(RfmTotals *state, const RfmTotals *other)
  * ----------------------------------------------------------------
  */
 
-/*
- * The least numbers that a column can be written with: of 0, 1, 2, 4 or 8 bytes.
- */
-static TotalsColumn
-survey_column(const int64 *values, int64 n, int64 unit)
+Size
+rfm_totals_flat_size(RfmTotals *totals)
 {
-	TotalsColumn column = {0, unit, 0};
-	int64		least = n > 0 ? values[0] : 0;
-	int64		greatest = least;
-	uint64		range;
+	Size		size;
 
-	for (int64 i = 1; i < n; i++)
-	{
-		least = Min(least, values[i]);
-		greatest = Max(greatest, values[i]);
-	}
-	column.least = least;
-	range = ((uint64) greatest - (uint64) least) / (uint64) unit;
-	if (range > PG_UINT32_MAX)
-		column.width = 8;
-	else if (range > PG_UINT16_MAX)
-		column.width = 4;
-	else if (range > PG_UINT8_MAX)
-		column.width = 2;
-	else if (range > 0)
-		column.width = 1;
-	return column;
-}
-
-/* The coarsest unit in which all times lie a whole number after the least. */
-static int
-survey_time_unit(const TimestampTz *times, int64 n, TimestampTz least)
-{
-	int			unit = HISTORY_DAY;
-
-	for (int64 i = 0; i < n; i++)
-	{
-		while (((uint64) times[i] - (uint64) least) % (uint64) history_unit_usecs[unit] != 0)
-			unit--;
-	}
-	return unit;
-}
-
-static Size
-totals_flat_size(ExpandedObjectHeader *eohptr)
-{
-	RfmTotals  *state = (RfmTotals *) eohptr;
-	int64		n = state->customers;
-	Size		size = VARHDRSZ + FIXED_BYTES;
-
-	state->columns[0] = survey_column(state->last, n, 1);
-	state->time_unit = survey_time_unit(state->last, n, state->columns[0].least);
-	state->columns[0] = survey_column(state->last, n, history_unit_usecs[state->time_unit]);
-	state->columns[1] = survey_column(state->purchases, n, 1);
-	/* A byte at least, so that no few bytes can claim to be many customers. */
-	state->columns[1].width = Max(state->columns[1].width, 1);
-	if (state->wide_units == NULL)
-		state->columns[2] = survey_column(state->units, n, 1);
-	else
-		state->columns[2] = (TotalsColumn) {0, 1, sizeof(int128)};
-	for (int i = 0; i < 3; i++)
-		size += COLUMN_BYTES + (Size) n * state->columns[i].width;
-
+	pack_open(totals);
+	size = FIXED_BYTES + totals->packed_size;
 	if (size > LARGEST_FLAT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the totals of " INT64_FORMAT " customers are too large to be passed between processes",
-						state->customers),
+						totals->customers),
 				 errdetail("They would need 512 MB or more."),
 				 errhint("Set max_parallel_workers_per_gather to 0, or look at smaller groups.")));
 	return size;
 }
 
-static inline char *
-put_int64(char *p, int64 value)
+void
+rfm_totals_flatten(RfmTotals *totals, char *target)
 {
-	value = pg_hton64(value);
-	memcpy(p, &value, sizeof(value));
-	return p + sizeof(value);
-}
+	uint64		customers = pg_hton64(totals->customers);
 
-static inline const char *
-get_int64(const char *p, int64 *value)
-{
-	memcpy(value, p, sizeof(*value));
-	*value = pg_ntoh64(*value);
-	return p + sizeof(*value);
-}
-
-/* The last so many bytes of a number in network order. */
-static inline char *
-put_number(char *p, uint64 number, int width)
-{
-	number = pg_hton64(number << (64 - BITS_PER_BYTE * width));
-	memcpy(p, &number, width);
-	return p + width;
-}
-
-static inline uint64
-get_number(const char *p, int width)
-{
-	uint64		number = 0;
-
-	memcpy(&number, p, width);
-	return pg_ntoh64(number) >> (64 - BITS_PER_BYTE * width);
-}
-
-/* With a width the compiler knows. */
-static inline char *
-put_numbers(char *p, const int64 *values, int64 n, const TotalsColumn *column, int width)
-{
-	for (int64 i = 0; i < n; i++)
+	Assert(totals->nopen == 0);
+	*target++ = STATE_VERSION;
+	*target++ = (char) totals->scale;
+	memcpy(target, &customers, sizeof(customers));
+	target += sizeof(customers);
+	for (const TotalsChunk *chunk = totals->first_chunk; chunk != NULL; chunk = chunk->next)
 	{
-		uint64		number = (uint64) values[i] - (uint64) column->least;
-
-		p = put_number(p, column->unit == 1 ? number : number / (uint64) column->unit, width);
+		memcpy(target, chunk->bytes, chunk->used);
+		target += chunk->used;
 	}
-	return p;
 }
 
-static char *
-put_column(char *p, const int64 *values, int64 n, const TotalsColumn *column)
+static Size
+totals_flat_size(ExpandedObjectHeader *eohptr)
 {
-	*p++ = (char) column->width;
-	p = put_int64(p, column->least);
-	switch (column->width)
-	{
-		case 1:
-			return put_numbers(p, values, n, column, 1);
-		case 2:
-			return put_numbers(p, values, n, column, 2);
-		case 4:
-			return put_numbers(p, values, n, column, 4);
-		case 8:
-			return put_numbers(p, values, n, column, 8);
-		default:
-			return p;
-	}
+	return VARHDRSZ + rfm_totals_flat_size((RfmTotals *) eohptr);
 }
 
 static void
 totals_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
 {
-	RfmTotals  *state = (RfmTotals *) eohptr;
-	int64		n = state->customers;
-	char	   *p = VARDATA(result);
-
 	SET_VARSIZE(result, allocated_size);
-	*p++ = STATE_VERSION;
-	*p++ = (char) state->scale;
-	*p++ = (char) state->time_unit;
-	p = put_int64(p, n);
-	p = put_column(p, state->last, n, &state->columns[0]);
-	p = put_column(p, state->purchases, n, &state->columns[1]);
-	if (state->wide_units == NULL)
-		p = put_column(p, state->units, n, &state->columns[2]);
-	else
-	{
-		*p++ = (char) sizeof(int128);
-		p = put_int64(p, 0);
-		for (int64 i = 0; i < n; i++)
-		{
-			p = put_int64(p, (int64) (state->wide_units[i] >> 64));
-			p = put_int64(p, (int64) state->wide_units[i]);
-		}
-	}
-	Assert(p == (char *) result + allocated_size);
+	rfm_totals_flatten((RfmTotals *) eohptr, VARDATA(result));
 }
 
-static void
-refuse_external(const char *detail)
+RfmTotals *
+rfm_totals_open(const char *data, Size size, MemoryContext context)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("invalid external rfm_totals value"),
-			 errdetail_internal("%s", detail)));
+	RfmTotals  *state = rfm_totals_create(context);
+	uint64		customers;
+	TotalsReader reader;
+	TotalsBlock block;
+	int64		found = 0;
+
+	if (size < FIXED_BYTES)
+		totals_refuse("It ends too early.");
+	if (data[0] != STATE_VERSION)
+		totals_refuse("The format version is unknown.");
+	state->scale = (uint8) data[1];
+	if (state->scale > HISTORY_MAX_SCALE)
+		totals_refuse("The scale is out of range.");
+	memcpy(&customers, data + 2, sizeof(customers));
+	state->customers = (int64) pg_ntoh64(customers);
+
+	/* Nothing is written to a chunk that is full. */
+	state->packed_size = size - FIXED_BYTES;
+	if (state->packed_size > 0)
+		add_chunk(state, unconstify(char *, data + FIXED_BYTES), state->packed_size)->used = state->packed_size;
+
+	totals_reader_begin(&reader, state);
+	while (totals_reader_next(&reader, &block))
+		found += block.customers;
+	if (found != state->customers)
+		totals_refuse("The number of customers does not fit the length.");
+	return state;
 }
 
-static inline void
-get_numbers(const char *p, int64 *values, int64 n, const TotalsColumn *column, int width)
+void
+rfm_totals_check_foreign(RfmTotals *totals)
 {
-	for (int64 i = 0; i < n; i++, p += width)
+	TotalsReader reader;
+	TotalsBlock block;
+	CustomerTotal unpacked[TOTALS_BLOCK_MAX];
+	char	   *packed = NULL;
+	int			scale = 0;
+
+	totals_reader_begin(&reader, totals);
+	while (totals_reader_next(&reader, &block))
 	{
-		uint64		number = get_number(p, width);
-		int64		above;
+		Size		size = totals_block_size(&block);
+		TotalsBlock own;
 
-		if ((i & 0xffff) == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (column->unit == 1)
-			values[i] = (int64) ((uint64) column->least + number);
-		else if (number > (uint64) PG_INT64_MAX ||
-				 pg_mul_s64_overflow((int64) number, column->unit, &above) ||
-				 pg_add_s64_overflow(column->least, above, &values[i]))
-			refuse_external("A number is out of range.");
+		totals_block_unpack(&block, unpacked);
+		totals_block_survey(&own, unpacked, block.customers, block.scale);
+		if (totals_block_size(&own) != size)
+			totals_refuse("Its numbers are wider than they need to be.");
+		packed = packed == NULL ? palloc(size) : repalloc(packed, size);
+		totals_block_pack(&own, unpacked, packed);
+		if (memcmp(packed, reader.next - size, size) != 0)
+			totals_refuse("Its bytes are not those that its totals are packed into.");
+		scale = Max(scale, block.scale);
 	}
-}
-
-/*
- * Read a column that has n numbers at most 64 bits wide; what comes after it.
- */
-static const char *
-get_column(const char *p, const char *end, int64 *values, int64 n, int64 unit)
-{
-	TotalsColumn column = {0, unit, 0};
-
-	column.width = (uint8) *p++;
-	p = get_int64(p, &column.least);
-	if (column.width > 8 || n * column.width > end - p)
-		refuse_external("A column is too long.");
-	switch (column.width)
-	{
-		case 0:
-			for (int64 i = 0; i < n; i++)
-				values[i] = column.least;
-			break;
-		case 1:
-			get_numbers(p, values, n, &column, 1);
-			break;
-		case 2:
-			get_numbers(p, values, n, &column, 2);
-			break;
-		case 4:
-			get_numbers(p, values, n, &column, 4);
-			break;
-		case 8:
-			get_numbers(p, values, n, &column, 8);
-			break;
-		default:
-			refuse_external("Numbers are of unknown length.");
-	}
-	return p + n * column.width;
-}
-
-/*
- * Add the customers of a state given by bytes of which nothing is known.
- */
-static void
-totals_parse(RfmTotals *state, const char *data, Size size)
-{
-	const char *p = data;
-	const char *end = data + size;
-	int			scale;
-	int			time_unit;
-	int64		n;
-	int64		first = state->customers;
-
-	if (size < FIXED_BYTES + 3 * COLUMN_BYTES)
-		refuse_external("It ends too early.");
-	if (*p++ != STATE_VERSION)
-		refuse_external("The format version is unknown.");
-	scale = (uint8) *p++;
-	if (scale > HISTORY_MAX_SCALE)
-		refuse_external("The scale is out of range.");
-	time_unit = (uint8) *p++;
-	if (time_unit > HISTORY_DAY)
-		refuse_external("The unit of time is unknown.");
-	p = get_int64(p, &n);
-	if (n < 0 || (Size) n > size)
-		refuse_external("The number of customers does not fit the length.");
-	if (n == 0 && scale != 0)
-		refuse_external("It has a scale but no customers.");
-
-	if (first == 0 && state->scale < scale)
-		state->scale = scale;
-	if (scale != state->scale || state->wide_units != NULL)
-	{
-		RfmTotals  *other = totals_create(CurrentMemoryContext);
-
-		totals_parse(other, data, size);
-		totals_append(state, other);
-		DeleteExpandedObject(EOHPGetRWDatum(&other->hdr));
-		return;
-	}
-
-	totals_reserve(state, Max(n, 1));
-	p = get_column(p, end, state->last + first, n, history_unit_usecs[time_unit]);
-	for (int64 i = 0; i < n; i++)
-	{
-		if (!IS_VALID_TIMESTAMP(state->last[first + i]))
-			refuse_external("A time is out of range.");
-	}
-	if (end - p < 2 * COLUMN_BYTES)
-		refuse_external("It ends too early.");
-	if (*p == 0)
-		refuse_external("The numbers of purchases have no bytes.");
-	p = get_column(p, end, state->purchases + first, n, 1);
-	if (end - p < COLUMN_BYTES)
-		refuse_external("It ends too early.");
-	if ((uint8) *p == sizeof(int128))
-	{
-		p += COLUMN_BYTES;
-		if (end - p != n * (int64) sizeof(int128))
-			refuse_external("The number of customers does not fit the length.");
-		for (int64 i = 0; i < n; i++)
-		{
-			int64		high;
-			int64		low;
-
-			p = get_int64(p, &high);
-			p = get_int64(p, &low);
-			put_units(state, first + i, (int128) (((uint128) (uint64) high << 64) | (uint64) low));
-			state->customers++;
-		}
-		return;
-	}
-	p = get_column(p, end, state->units + first, n, 1);
-	if (p != end)
-		refuse_external("It goes on after its end.");
-	state->customers += n;
+	if (scale != totals->scale)
+		totals_refuse("The scale is that of no customer.");
 }
 
 static RfmTotals *
@@ -504,35 +343,32 @@ totals_expanded(Datum datum)
 	return state;
 }
 
+/* The state behind a datum, only to be read. */
 static RfmTotals *
-totals_from_flat(Datum datum, MemoryContext context)
+totals_readable(Datum datum)
 {
-	struct varlena *flat = PG_DETOAST_DATUM_PACKED(datum);
-	RfmTotals  *state = totals_create(context);
+	RfmTotals  *state = totals_expanded(datum);
+	struct varlena *flat;
 
-	totals_parse(state, VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat));
-	return state;
+	if (state != NULL)
+		return state;
+	flat = PG_DETOAST_DATUM_PACKED(datum);
+	return rfm_totals_open(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat), CurrentMemoryContext);
 }
 
 /*
- * A state from foreign bytes.  Only the one way of writing it is let in.
+ * A state from foreign bytes.
  */
 static RfmTotals *
 totals_from_foreign(const char *data, Size size)
 {
-	RfmTotals  *state = totals_create(CurrentMemoryContext);
-	Size		own_size;
-	char	   *own;
+	RfmTotals  *foreign = rfm_totals_open(data, size, CurrentMemoryContext);
+	RfmTotals  *state = rfm_totals_create(CurrentMemoryContext);
 
-	totals_parse(state, data, size);
-	own_size = EOH_get_flat_size(&state->hdr);
-	if (own_size != VARHDRSZ + size)
-		refuse_external("Its numbers are wider than they need to be.");
-	own = palloc(own_size);
-	EOH_flatten_into(&state->hdr, own, own_size);
-	if (memcmp(VARDATA(own), data, size) != 0)
-		refuse_external("Its columns do not begin at their least numbers.");
-	pfree(own);
+	rfm_totals_check_foreign(foreign);
+	rfm_totals_append(state, foreign);
+	if (rfm_totals_flat_size(state) != size)
+		totals_refuse("Its blocks are smaller than they need to be.");
 	return state;
 }
 
@@ -582,22 +418,22 @@ RfmTotals *
 rfm_totals_state(FunctionCallInfo fcinfo)
 {
 	MemoryContext context;
+	RfmTotals  *state;
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		elog(ERROR, "part of an aggregate called outside an aggregate");
-	if (PG_ARGISNULL(0))
-		return totals_create(context);
-	if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
+	if (!PG_ARGISNULL(0) && VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		return totals_expanded(PG_GETARG_DATUM(0));
-	return totals_from_flat(PG_GETARG_DATUM(0), context);
+	state = rfm_totals_create(context);
+	if (!PG_ARGISNULL(0))
+		rfm_totals_append(state, totals_readable(PG_GETARG_DATUM(0)));
+	return state;
 }
 
-const RfmTotals *
+RfmTotals *
 rfm_totals_read(FunctionCallInfo fcinfo)
 {
-	RfmTotals  *state = totals_expanded(PG_GETARG_DATUM(0));
-
-	return state != NULL ? state : totals_from_flat(PG_GETARG_DATUM(0), CurrentMemoryContext);
+	return totals_readable(PG_GETARG_DATUM(0));
 }
 
 /*
@@ -608,7 +444,6 @@ Datum
 rfm_totals_merge(PG_FUNCTION_ARGS)
 {
 	RfmTotals  *state;
-	RfmTotals  *other;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -617,14 +452,6 @@ rfm_totals_merge(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 	state = rfm_totals_state(fcinfo);
-	other = totals_expanded(PG_GETARG_DATUM(1));
-	if (other == NULL)
-	{
-		struct varlena *flat = PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(1));
-
-		totals_parse(state, VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat));
-	}
-	else
-		totals_append(state, other);
+	rfm_totals_append(state, totals_readable(PG_GETARG_DATUM(1)));
 	return EOHPGetRWDatum(&state->hdr);
 }

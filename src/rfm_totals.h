@@ -8,54 +8,91 @@
 
 #include "postgres.h"
 
-#include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "utils/expandeddatum.h"
 
-#ifndef HAVE_INT128
-#error "retention needs a compiler with 128-bit integers"
-#endif
+#include "totals_block.h"
 
-/* How a column is passed on: as whole multiples of a unit above the least. */
-typedef struct TotalsColumn
+/* Blocks, one after the other. */
+typedef struct TotalsChunk
 {
-	int64		least;
-	int64		unit;
-	int			width;			/* bytes a number */
-} TotalsColumn;
+	struct TotalsChunk *next;
+	char	   *bytes;
+	Size		size;
+	Size		used;
+} TotalsChunk;
 
 typedef struct RfmTotals
 {
 	ExpandedObjectHeader hdr;
 	int			magic;
-	int			scale;			/* of all units */
+	int			scale;			/* of the open totals; no block's is greater */
 	int64		customers;
-	int64		capacity;
-	TimestampTz *last;			/* by customer, as the others */
-	int64	   *purchases;
-	int64	   *units;			/* money in units of 10^-scale ... */
-	int128	   *wide_units;		/* ... all of it here once 64 bits do not do */
-	int			time_unit;		/* computed by totals_flat_size(), with the ... */
-	TotalsColumn columns[3];	/* ... columns: last, purchases, units */
+	CustomerTotal *open;		/* those not packed yet */
+	int			nopen;
+	int			open_capacity;
+	TotalsChunk *first_chunk;
+	TotalsChunk *last_chunk;
+	Size		packed_size;
 } RfmTotals;
+
+/* An empty state below the context. */
+extern RfmTotals *rfm_totals_create(MemoryContext parent);
 
 /* The state in argument 0 of a transition, made when there is none. */
 extern RfmTotals *rfm_totals_state(FunctionCallInfo fcinfo);
 
 /* The state in argument 0 of a final function, only to be read. */
-extern const RfmTotals *rfm_totals_read(FunctionCallInfo fcinfo);
+extern RfmTotals *rfm_totals_read(FunctionCallInfo fcinfo);
 
-/* Adds a customer. */
-extern void rfm_totals_add(RfmTotals *state, TimestampTz last, int64 purchases,
-						   int128 units, int scale);
+/* Makes room for a customer, and for amounts of that scale; the amount in the state's. */
+extern int128 rfm_totals_prepare(RfmTotals *state, int128 units, int scale);
 
-static inline int128
-rfm_totals_units(const RfmTotals *totals, int64 customer)
+/* Walks the blocks, packing what is not packed yet. */
+typedef struct TotalsReader
 {
-	return totals->wide_units == NULL ? totals->units[customer] : totals->wide_units[customer];
-}
+	const TotalsChunk *chunk;
+	const char *next;
+} TotalsReader;
+
+extern void totals_reader_begin(TotalsReader *reader, RfmTotals *totals);
+extern bool totals_reader_next(TotalsReader *reader, TotalsBlock *block);
+
+/* What amounts of a block's scale are to be multiplied with. */
+extern int64 totals_block_factor(const RfmTotals *totals, const TotalsBlock *block);
+
+/* The flat form, also part of that of other states: its size, and writing it. */
+extern Size rfm_totals_flat_size(RfmTotals *totals);
+extern void rfm_totals_flatten(RfmTotals *totals, char *target);
+
+/*
+ * A state to be read where its flat form lies; foreign bytes are let in only as
+ * the one way of writing them.
+ */
+extern RfmTotals *rfm_totals_open(const char *data, Size size, MemoryContext context);
+extern void rfm_totals_check_foreign(RfmTotals *totals);
 
 /* The rows of rfm_matrix(): the result of a final function. */
-extern Datum rfm_matrix_rows(FunctionCallInfo fcinfo, const RfmTotals *totals);
+extern Datum rfm_matrix_rows(FunctionCallInfo fcinfo, RfmTotals *totals);
+
+/* All customers of another state, in its order, after those that are there. */
+extern void rfm_totals_append(RfmTotals *state, RfmTotals *other);
+
+/* Adds a customer, of whom the number tells who it is, where that matters. */
+static inline void
+rfm_totals_add(RfmTotals *state, int64 customer, TimestampTz last, int64 purchases,
+			   int128 units, int scale)
+{
+	CustomerTotal *total;
+
+	if (unlikely(state->nopen == state->open_capacity || scale != state->scale))
+		units = rfm_totals_prepare(state, units, scale);
+	total = &state->open[state->nopen++];
+	total->customer = customer;
+	total->last = last;
+	total->purchases = purchases;
+	total->units = units;
+	state->customers++;
+}
 
 #endif							/* RETENTION_RFM_TOTALS_H */

@@ -128,17 +128,52 @@ SELECT retention.rfm_matrix('{2024-01-01=1}'::retention.purchase_history, 'infin
 -- Any byte changed or cut off: an error or a state, never a crash.
 SELECT ''::retention.rfm_totals;
 SELECT 'zz'::retention.rfm_totals;
--- A scale with nothing to scale.
-SELECT ('010205' || repeat('00', 8) || repeat('00', 9) || '01' || repeat('00', 17))::retention.rfm_totals;
--- More customers than bytes, and customers without any bytes.
-SELECT ('01000500000000000000ff' || repeat('00', 9) || '01' || repeat('00', 17))::retention.rfm_totals;
-SELECT ('010005000000000000000a' || repeat('00', 27))::retention.rfm_totals;
--- Numbers of three bytes, and a time that no timestamp can be.
-SELECT ('0100050000000000000001' || '03' || repeat('00', 11) || '0100' || repeat('00', 17))::retention.rfm_totals;
-SELECT ('0100050000000000000001' || '00' || '7fffffffffffffff' || '01' || repeat('00', 18))::retention.rfm_totals;
--- Written as short as can be, each column from its least number.
-SELECT ('0100050000000000000001' || repeat('00', 9) || '02' || repeat('00', 8) || '0000' || repeat('00', 9))::retention.rfm_totals;
-SELECT ('0100050000000000000001' || repeat('00', 9) || '01' || repeat('00', 8) || '01' || repeat('00', 9))::retention.rfm_totals;
+CREATE FUNCTION little_endian(n bigint, bytes integer) RETURNS text
+	LANGUAGE SQL
+RETURN (SELECT string_agg(substr(lpad(to_hex(n), 16, '0'), 17 - 2 * i, 2), '' ORDER BY i) FROM generate_series(1, bytes) AS i);
+-- A column's head, and a block of customers with four columns and their bits.
+CREATE FUNCTION head(width integer, low bigint DEFAULT 0, high bigint DEFAULT 0) RETURNS text
+	LANGUAGE SQL
+RETURN little_endian(width, 1) || little_endian(low, 8) || little_endian(high, 8);
+CREATE FUNCTION block(customers integer DEFAULT 1, scale integer DEFAULT 0, unit integer DEFAULT 5,
+	customer text DEFAULT head(0), last text DEFAULT head(0), purchases text DEFAULT head(0, 1, 1), units text DEFAULT head(0), bits text DEFAULT '') RETURNS text
+	LANGUAGE SQL
+RETURN little_endian(customers, 2) || little_endian(scale, 1) || little_endian(unit, 1) || customer || last || purchases || units || bits || repeat('00', 7);
+CREATE FUNCTION totals(scale integer, customers integer, blocks text DEFAULT '') RETURNS retention.rfm_totals
+	LANGUAGE SQL
+RETURN ('01' || little_endian(scale, 1) || lpad(to_hex(customers), 16, '0') || blocks)::retention.rfm_totals;
+SELECT retention.rfm_matrix(totals(0, 0)) AS nobody, retention.rfm_matrix(totals(0, 1, block())) AS one,
+	retention.rfm_matrix(totals(0, 3, block(3, units => head(2, 0, 2), bits => '24'))) AS three;
+-- A version and a scale that there are not, and a scale with nothing to scale.
+SELECT ('02' || repeat('00', 9))::retention.rfm_totals;
+SELECT totals(19, 0);
+SELECT totals(5, 0);
+-- More customers than there are, and fewer.
+SELECT totals(0, 5);
+SELECT totals(0, 0, block());
+-- Nobody in a block, too many, and a scale that is greater than that of all.
+SELECT totals(0, 0, block(0));
+SELECT totals(0, 1025, block(1025));
+SELECT totals(0, 1, block(scale => 1));
+SELECT totals(0, 1, block(scale => 19));
+-- An unknown unit, numbers of unknown length, and ends that are not in order.
+SELECT totals(0, 1, block(unit => 6));
+SELECT totals(0, 1, block(purchases => head(57), bits => repeat('00', 8)));
+SELECT totals(0, 1, block(last => head(128), bits => repeat('00', 16)));
+SELECT totals(0, 1, block(purchases => head(0, 1, 0)));
+-- Times that no timestamp can be.
+SELECT totals(0, 1, block(last => head(0, 9223372036854775807, 9223372036854775807)));
+SELECT totals(0, 1, block(last => head(0, -9223372036854775808, 0)));
+-- Columns that end too early, and a number beyond the greatest.
+SELECT totals(0, 100, block(100, purchases => head(56, 0, 1)));
+SELECT totals(0, 3, block(3, units => head(2, 0, 2), bits => '3f'));
+SELECT totals(0, 3, block(3, unit => 0, last => head(2, 211813488000000000 - 1, 211813488000000000), bits => '3f'));
+-- Written as short as can be, from the least number, with no bits beside.
+SELECT totals(0, 1, block(units => head(2), bits => '00'));
+SELECT totals(0, 3, block(3, units => head(2, 0, 3), bits => '24'));
+SELECT totals(0, 3, block(3, unit => 0, units => head(2, 0, 2), bits => '24'));
+SELECT totals(0, 3, block(3, units => head(2, 0, 2), bits => 'e4'));
+SELECT totals(0, 2, block() || block());
 CREATE FUNCTION read(bytes bytea) RETURNS text
 	LANGUAGE plpgsql
 	AS $$
@@ -197,6 +232,17 @@ EXPLAIN (COSTS OFF) SELECT retention.rfm_matrix(customer, paid_at, amount) FROM 
 SELECT (SELECT retention.rfm_matrix(customer, paid_at, amount) FROM orders) = cells AS integer,
 	(SELECT retention.rfm_matrix('customer ' || customer, paid_at, amount) FROM orders) = cells AS text
 FROM one_pass;
+
+-- Among so many customers some have one hash; each is in two of three parts, of which one has finer amounts.
+WITH parts AS (
+	SELECT retention.rfm_collect(c, timestamptz '2024-01-01' + c * interval '1 minute', CASE part WHEN 0 THEN 1 ELSE 0.25 * part END) AS state
+	FROM generate_series(1, 300000) AS c, generate_series(0, 2) AS part
+	WHERE c % 3 <> part
+	GROUP BY part
+)
+SELECT sum(customers) AS customers, sum(spent) AS spent, sum(customers) FILTER (WHERE recency = 5) AS latest
+FROM (SELECT (unnest(retention.rfm_matrix(retention.merge(state)))).* FROM parts) AS cells;
+SELECT (retention.rfm_matrix(c, '2024-01-01'::timestamptz, 1))[1].customers AS customers FROM generate_series(1, 300000) AS c;
 
 -- A finer amount that comes late; the state goes on after each result.
 SELECT n, retention.rfm_matrix(customer, timestamptz '2024-01-01', amount) OVER (ORDER BY n)

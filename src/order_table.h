@@ -1,0 +1,106 @@
+/*
+ * order_table.h
+ *		A hash table of customers of any hashable type and what their orders come
+ *		to, which can be walked in the order of the hashes.
+ */
+#ifndef RETENTION_ORDER_TABLE_H
+#define RETENTION_ORDER_TABLE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "key_type.h"
+
+typedef struct OrderTotal
+{
+	Datum		customer;
+	TimestampTz last;
+	int64		units;			/* money in units of 10^-scale, which the caller knows */
+	uint32		purchases;		/* 0 in a free slot */
+	uint32		hash;			/* of the customer */
+} OrderTotal;
+
+/* Orders wait for each other, to fetch their slots together. */
+#define ORDERS_WAITING	32
+
+typedef struct OrderTable
+{
+	MemoryContext context;		/* of its own */
+	KeyType		key;
+	int64		customers;
+	uint64		nslots;			/* a power of two */
+	int			shift;			/* 32 less its logarithm */
+	OrderTotal *slots;
+	void	   *memory;			/* in which they lie */
+	KeyArena	arena;
+	int			nwaiting;
+	OrderTotal	waiting[ORDERS_WAITING];
+} OrderTable;
+
+/* An empty table below the context, with room for so many customers. */
+extern OrderTable *order_table_create(MemoryContext parent, const KeyType *key, int64 customers);
+
+extern void order_table_free(OrderTable *table);
+
+/* Puts the orders that wait in place: before anything is read. */
+extern void order_table_settle(OrderTable *table);
+
+/* Multiplies all sums. */
+extern void order_table_rescale(OrderTable *table, int64 factor);
+
+/* Adds what else is known of a customer. */
+extern void order_total_add(OrderTotal *total, const OrderTotal *more);
+
+extern void order_refuse_sum(void) pg_attribute_noreturn();
+
+/* Walks the customers of a settled table in the order of their hashes. */
+typedef struct OrderTableWalk
+{
+	const OrderTable *table;
+	uint64		slot;			/* the one to look at next */
+	OrderTotal *run;			/* of slots side by side, sorted */
+	int64		nrun;
+	int64		run_size;
+	int64		next;			/* of the run */
+	OrderTotal *wrapped;		/* those of the last slots that lie in the first */
+	int64		nwrapped;
+} OrderTableWalk;
+
+extern void order_table_walk(OrderTableWalk *walk, const OrderTable *table);
+extern bool order_table_next(OrderTableWalk *walk, OrderTotal *total);
+
+/* The place of a customer in that order. */
+static inline uint32
+order_hash(const KeyType *key, Datum customer)
+{
+	if (key->kind == KEY_WORD)
+		return (uint32) (key_word_hash(customer) >> 32);
+
+	/* Not all types have hashes whose highest bits are worth anything. */
+	return murmurhash32(key_hash(key, customer));
+}
+
+/*
+ * Add an order, or several, of a customer.  By-reference customers are copied.
+ */
+static inline void
+order_table_add(OrderTable *table, Datum customer, TimestampTz last, uint32 purchases, int64 units)
+{
+	OrderTotal *total = &table->waiting[table->nwaiting++];
+
+	if (table->key.kind == KEY_WORD)
+		total->customer = key_word(&table->key, customer);
+	else
+		total->customer = key_plain(&table->key, customer);
+	total->last = last;
+	total->units = units;
+	total->purchases = purchases;
+	total->hash = order_hash(&table->key, total->customer);
+
+	/* What a reference leads to may be gone with the row. */
+	if (table->nwaiting == ORDERS_WAITING || !table->key.typbyval)
+		order_table_settle(table);
+}
+
+#endif							/* RETENTION_ORDER_TABLE_H */

@@ -1,0 +1,240 @@
+/*
+ * packed_orders.c
+ *		Customers and what their orders come to, packed in the order of the
+ *		customers' hashes.
+ *
+ * Two such are merged by going through both of them once, from begin to end,
+ * where putting one into the other's hash table would look all over it.
+ */
+#include "packed_orders.h"
+
+#include "history_encoding.h"
+
+#include "common/int.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+static PackedOrders *
+packed_orders_create(MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "packed rfm orders", ALLOCSET_START_SMALL_SIZES);
+	PackedOrders *packed = (PackedOrders *) MemoryContextAllocZero(context, sizeof(PackedOrders));
+
+	packed->context = context;
+	packed->totals = rfm_totals_create(context);
+	packed->customers.context = context;
+	return packed;
+}
+
+static inline void
+packed_orders_add(PackedOrders *packed, const KeyType *key, const OrderTotal *total, int scale)
+{
+	bool		word = key->kind == KEY_WORD;
+
+	rfm_totals_add(packed->totals, word ? (int64) total->customer : 0, total->last,
+				   total->purchases, total->units, scale);
+	if (!word)
+		key_row_append(&packed->customers, key, total->customer);
+}
+
+void
+packed_reader_begin(PackedReader *reader, const KeyType *key, RfmTotals *totals,
+					const char *customers, Size customers_size)
+{
+	reader->key = key;
+	reader->totals = totals;
+	totals_reader_begin(&reader->blocks, totals);
+	reader->block.customers = 0;
+	reader->next = 0;
+	reader->customers = reader->cursor = customers;
+	reader->customers_size = customers_size;
+}
+
+void
+packed_orders_read(PackedReader *reader, const KeyType *key, const PackedOrders *packed)
+{
+	packed_reader_begin(reader, key, packed->totals, packed->customers.bytes, packed->customers.used);
+}
+
+bool
+packed_reader_next(PackedReader *reader)
+{
+	const CustomerTotal *unpacked;
+
+	if (reader->next == reader->block.customers)
+	{
+		if (!totals_reader_next(&reader->blocks, &reader->block))
+			return false;
+		totals_block_unpack(&reader->block, reader->unpacked);
+		reader->factor = totals_block_factor(reader->totals, &reader->block);
+		reader->next = 0;
+	}
+	unpacked = &reader->unpacked[reader->next++];
+	if (unpacked->purchases < 1 || unpacked->purchases > PG_UINT32_MAX ||
+		unpacked->units < 0 || unpacked->units > PG_INT64_MAX)
+		key_refuse_external("rfm_orders", "A total is out of range.");
+	reader->total.last = unpacked->last;
+	reader->total.purchases = (uint32) unpacked->purchases;
+	if (pg_mul_s64_overflow((int64) unpacked->units, reader->factor, &reader->total.units))
+		order_refuse_sum();
+	reader->total.customer = (Datum) unpacked->customer;
+	if (reader->cursor != NULL)
+		reader->cursor = key_row_next(reader->key, reader->cursor, &reader->total.customer);
+	return true;
+}
+
+/* One of two states that are merged. */
+typedef struct MergeInput
+{
+	PackedReader *reader;
+	int64		factor;			/* of its money */
+	bool		more;
+	OrderTotal *total;			/* the next one, when there is more */
+} MergeInput;
+
+static inline void
+input_next(MergeInput *input)
+{
+	input->more = packed_reader_next(input->reader);
+	if (!input->more)
+		return;
+	input->total->hash = order_hash(input->reader->key, input->total->customer);
+	if (input->factor != 1 &&
+		pg_mul_s64_overflow(input->total->units, input->factor, &input->total->units))
+		order_refuse_sum();
+}
+
+static void
+input_begin(MergeInput *input, PackedReader *reader, int scale)
+{
+	input->reader = reader;
+	input->factor = history_power_of_ten[scale - reader->totals->scale];
+	input->total = &reader->total;
+	input_next(input);
+}
+
+/* Customers with one hash: mostly one. */
+typedef struct SameHash
+{
+	OrderTotal *totals;
+	int			n;
+	int			size;
+} SameHash;
+
+/* Take what the input has with that hash. */
+static void
+take_same(SameHash *same, MergeInput *input, uint32 hash)
+{
+	const KeyType *key = input->reader->key;
+
+	for (; input->more && input->total->hash == hash; input_next(input))
+	{
+		OrderTotal *total = input->total;
+		int			i;
+
+		for (i = 0; i < same->n; i++)
+		{
+			if (key->kind == KEY_WORD ? same->totals[i].customer == total->customer :
+				key_equal(key, same->totals[i].customer, total->customer))
+				break;
+		}
+		if (i < same->n)
+		{
+			order_total_add(&same->totals[i], total);
+			continue;
+		}
+		if (same->n == same->size)
+		{
+			same->size *= 2;
+			same->totals = (OrderTotal *) repalloc(same->totals, same->size * sizeof(OrderTotal));
+		}
+		same->totals[same->n++] = *total;
+	}
+}
+
+PackedOrders *
+packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader, MemoryContext context)
+{
+	PackedOrders *packed = packed_orders_create(context);
+	const KeyType *key = a_reader->key;
+	int			scale = Max(a_reader->totals->scale, b_reader->totals->scale);
+	MergeInput	a;
+	MergeInput	b;
+	SameHash	same = {(OrderTotal *) palloc(4 * sizeof(OrderTotal)), 0, 4};
+	MemoryContext scratch;
+	MemoryContext old;
+	int64		done = 0;
+
+	/* A type's own functions may leave something behind. */
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "rfm merge", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(scratch);
+	input_begin(&a, a_reader, scale);
+	input_begin(&b, b_reader, scale);
+	while (a.more || b.more)
+	{
+		if (!b.more || (a.more && a.total->hash < b.total->hash))
+		{
+			packed_orders_add(packed, key, a.total, scale);
+			input_next(&a);
+		}
+		else if (!a.more || b.total->hash < a.total->hash)
+		{
+			packed_orders_add(packed, key, b.total, scale);
+			input_next(&b);
+		}
+		else
+		{
+			uint32		hash = a.total->hash;
+
+			same.n = 0;
+			take_same(&same, &a, hash);
+			take_same(&same, &b, hash);
+			for (int i = 0; i < same.n; i++)
+				packed_orders_add(packed, key, &same.totals[i], scale);
+		}
+		if ((++done & 1023) == 0)
+		{
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextReset(scratch);
+		}
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	pfree(same.totals);
+	return packed;
+}
+
+PackedOrders *
+packed_orders_copy(const PackedReader *reader, MemoryContext context)
+{
+	PackedOrders *packed = packed_orders_create(context);
+
+	rfm_totals_append(packed->totals, reader->totals);
+	if (reader->customers != NULL)
+	{
+		key_row_reserve(&packed->customers, reader->customers_size);
+		memcpy(packed->customers.bytes, reader->customers, reader->customers_size);
+		packed->customers.used = reader->customers_size;
+	}
+	return packed;
+}
+
+PackedOrders *
+packed_orders_of_table(OrderTable *table, int scale, MemoryContext context)
+{
+	PackedOrders *packed = packed_orders_create(context);
+	OrderTableWalk walk;
+	OrderTotal	total;
+
+	order_table_settle(table);
+	order_table_walk(&walk, table);
+	while (order_table_next(&walk, &total))
+		packed_orders_add(packed, &table->key, &total, scale);
+	return packed;
+}
+
+void
+packed_orders_free(PackedOrders *packed)
+{
+	MemoryContextDelete(packed->context);
+}

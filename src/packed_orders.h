@@ -1,0 +1,57 @@
+/*
+ * packed_orders.h
+ *		Customers of any hashable type and what their orders come to, packed in
+ *		the order of the customers' hashes.
+ */
+#ifndef RETENTION_PACKED_ORDERS_H
+#define RETENTION_PACKED_ORDERS_H
+
+#include "postgres.h"
+
+#include "order_table.h"
+#include "rfm_totals.h"
+
+/* Words stand among the totals. */
+typedef struct PackedOrders
+{
+	MemoryContext context;
+	RfmTotals  *totals;
+	KeyRow		customers;		/* that are no words */
+} PackedOrders;
+
+/* Reads packed orders, or just totals of customers who are told elsewhere. */
+typedef struct PackedReader
+{
+	const KeyType *key;
+	RfmTotals  *totals;
+	TotalsReader blocks;		/* where they are read, ... */
+	TotalsBlock block;
+	CustomerTotal unpacked[TOTALS_BLOCK_MAX];	/* ... a block of them, ... */
+	int			next;			/* ... and the next one in it */
+	int64		factor;			/* of the block's money */
+	const char *customers;		/* the row of customers that are no words, ... */
+	Size		customers_size;
+	const char *cursor;			/* ... and the next one; NULL when there is none */
+	OrderTotal	total;			/* the one read last */
+} PackedReader;
+
+extern void packed_reader_begin(PackedReader *reader, const KeyType *key, RfmTotals *totals,
+								const char *customers, Size customers_size);
+extern void packed_orders_read(PackedReader *reader, const KeyType *key, const PackedOrders *packed);
+
+/* The next total, in the scale of all; false at the end. */
+extern bool packed_reader_next(PackedReader *reader);
+
+/* A table's customers. */
+extern PackedOrders *packed_orders_of_table(OrderTable *table, int scale, MemoryContext context);
+
+/* What a reader has, from the beginning. */
+extern PackedOrders *packed_orders_copy(const PackedReader *reader, MemoryContext context);
+
+/* What both readers have, going through them. */
+extern PackedOrders *packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader,
+										 MemoryContext context);
+
+extern void packed_orders_free(PackedOrders *packed);
+
+#endif							/* RETENTION_PACKED_ORDERS_H */
