@@ -126,6 +126,21 @@ rises(const CountsCell *a, const CountsCell *b, Datum epsilon)
 											product(epsilon, product(whole(a->customers), whole(b->customers)))));
 }
 
+static Datum
+arg_epsilon(FunctionCallInfo fcinfo, int n)
+{
+	Numeric		epsilon = PG_GETARG_NUMERIC(n);
+
+	if (numeric_is_nan(epsilon) ||
+		DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(epsilon), whole(0))))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("epsilon must not be negative, but is %s",
+						DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(epsilon)))),
+				 errhint("It is how much a rate must rise to matter, as in 0.05 for five points.")));
+	return NumericGetDatum(epsilon);
+}
+
 /*
  * magic_number(state [, epsilon, least_customers])
  */
@@ -140,7 +155,7 @@ magic_number_final(PG_FUNCTION_ARGS)
 	bool		any = false;
 
 	if (PG_NARGS() > 1)
-		epsilon = PG_GETARG_DATUM(1);
+		epsilon = arg_epsilon(fcinfo, 1);
 	else
 		epsilon = NumericGetDatum(int64_div_fast_to_numeric(EPSILON_PERCENT, 2));
 

@@ -47,6 +47,8 @@ SELECT retention.magic_number(retention.x_order_collect(history, NULL, '2024-06-
 	retention.magic_number(retention.x_order_collect(history, NULL, '2024-06-01'), 0.05, 31) AS fewer_steps,
 	retention.magic_number(retention.x_order_collect(history, NULL, '2024-06-01'), 0.35, 30) AS exactly_35_points
 FROM loyal;
+SELECT retention.magic_number(retention.x_order_collect(history, NULL, '2024-06-01'), 'NaN', 30) FROM loyal;
+SELECT retention.magic_number(retention.x_order_collect(history, NULL, '2024-06-01'), -0.01, 30) FROM loyal;
 
 -- Events: one row a customer, whatever their order, on any table.
 SELECT mode, days, retention.retention_rate(signed_up_at, logged_in_at, mode, days, 'UTC', '2024-03-01')
