@@ -985,7 +985,7 @@ CREATE AGGREGATE retention.order_funnel(placed_at timestamptz, paid_at timestamp
 );
 
 COMMENT ON AGGREGATE retention.order_funnel(timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz) IS
-	'Funnel of order states (订单漏斗): one row a stage (placed, paid, shipped, delivered, completed) with the orders that reached it. An order has reached a stage when that or a later one has a time, so stages the shop does not record may be NULL throughout. One row is one order; rows without placed_at are left out; NULL for an empty group';
+	'Funnel of order states (订单漏斗): one row a stage (placed, paid, shipped, delivered, completed) with the orders that reached it. An order has reached a stage when that or a later one has a time, so stages the shop does not record may be NULL throughout; an infinite time is none. One row is one order; rows without placed_at are left out; NULL for an empty group';
 
 CREATE AGGREGATE retention.order_funnel_collect(placed_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, completed_at timestamptz, closed_at timestamptz) (
 	SFUNC = retention.order_funnel_transition,
