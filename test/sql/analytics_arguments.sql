@@ -3,6 +3,7 @@
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO';
+SET IntervalStyle = 'postgres';
 SET retention.clock = '2024-04-10 00:00+08';
 CREATE SCHEMA arguments_test;
 SET search_path = arguments_test, pg_catalog;
