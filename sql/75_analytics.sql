@@ -321,7 +321,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.cohort_customers(date, integer, text, timestamptz, text) IS
-	'The customers behind a cell of cohorts(): of those with their first purchase in the period that the date lies in, who bought so many periods later. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind a cell of cohorts(): of those with their first purchase in the period that the date lies in, who bought so many periods later (0 or more), how often and for how much. No day, and no number of periods, are errors. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.repurchase(
 	period text DEFAULT 'month',
@@ -421,7 +421,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.period_customers(date, text, timestamptz, text) IS
-	'The customers behind a row of repurchase(), new_vs_returning() and next_period(): who bought in the period the day lies in, how often (purchases) and for how much (value), and whether they are new (is_new), their first purchase ever lying in it; first_purchases is then 1, else 0, and first_value what that purchase brought, else 0: purchases - first_purchases and value - first_value are what new_vs_returning() calls repeat. Money in the shop''s currency, refunds taken off. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind a row of repurchase(), new_vs_returning() and next_period(): who bought in the period the day lies in, how often (purchases) and for how much (value), and whether they are new (is_new), their first purchase ever lying in it; first_purchases is then 1, else 0, and first_value what that purchase brought, else 0: purchases - first_purchases and value - first_value are what new_vs_returning() calls repeat. Money in the shop''s currency, refunds taken off. No day is an error. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.next_period(
 	period text DEFAULT 'month',
@@ -452,7 +452,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.next_period(text, integer, timestamptz, text) IS
-	'Next-period rate (次月复购率, with k = 2 次两月复购率) of the attached shop: of the customers of each period m, the share who bought in period m + k; NULL while that is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Next-period rate (次月复购率, with k = 2 次两月复购率) of the attached shop: of the customers of each period m, the share who bought in period m + k, k being 1 or more; NULL while that is not over. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.next_period_customers(
 	m date,
@@ -486,7 +486,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.next_period_customers(date, text, integer, timestamptz, text) IS
-	'The customers behind a row of next_period(): who bought in the period m lies in, and whether in the k-th after it. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind a row of next_period(): who bought in the period m lies in, and whether in the k-th after it, k being 1 or more (false also while that is not over). No m, and no k, are errors. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 -- ---------------------------------------------------------------------------
 -- After how many purchases, and after how many days
@@ -518,7 +518,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.x_order(interval, timestamptz, text) IS
-	'X-order rates of the attached shop: of the customers with an X-th purchase at least the horizon ago, the share who made the next one within it; without a horizon, the share with a next one. A horizon is in days of 24 hours and less. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'X-order rates of the attached shop: of the customers with an X-th purchase at least the horizon ago, the share who made the next one within it; without a horizon, the share with a next one. A horizon is in days of 24 hours and less; one in months or years, whose length differs, and a negative one are errors. The customers: x_order_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.x_order_customers(
 	x bigint,
@@ -552,7 +552,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.x_order_customers(bigint, interval, timestamptz, text) IS
-	'The customers behind a row of x_order(): when they made the X-th purchase and the next one, and whether that came within the horizon. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind a row of x_order(): when they made the X-th purchase (X from 1 on) and the next one (NULL: none yet), and whether that came within the horizon. No X, and what x_order() refuses, are errors. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.magic_number(
 	horizon interval DEFAULT NULL,
@@ -971,7 +971,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
-	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; with cuts by these fixed cut points, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; no date to compare with is an error; with cuts by these fixed cut points, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_movement_customers(
 	since timestamptz,

@@ -58,7 +58,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.retention_curve_customers(integer, text, timestamptz, text) IS
-	'The customers behind a row of retention_curve(): those whose day N after the first purchase is over, and whether they bought on it (classic), on it or later (rolling) or up to it (within). Days are the shop''s. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind a row of retention_curve(): those whose day N after the first purchase is over, and whether they bought on it (classic), on it or later (rolling) or up to it (within). No number of days, and a negative one, are errors. Days are the shop''s. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.gap_to_next_customers(
 	x bigint,
@@ -79,7 +79,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.gap_to_next_customers(bigint, timestamptz, text) IS
-	'The customers behind the rows of gap_to_next() for one X: when they made the X-th purchase and the next one, and the time between. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind the rows of gap_to_next() for one X: when they made the X-th purchase and the next one, and the time between. No X, and one below 1, are errors. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 -- ---------------------------------------------------------------------------
 -- Customers by what they bought and spent

@@ -49,6 +49,7 @@ SELECT product, viewers_not_buyers FROM retention.product_repurchase('2024-02-01
 SELECT sum(customers) FROM retention.event_retention(days => '{0}', at => '2024-03-07 00:00');
 
 -- Arguments: named when wrong.
+\set SHOW_CONTEXT never
 SELECT retention.retention_curve_customers(-1);
 SELECT retention.retention_curve_customers(7, 'ever');
 SELECT retention.event_retention_customers(NULL);

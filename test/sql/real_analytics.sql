@@ -114,6 +114,7 @@ SELECT count(*) FROM retention.purchase;
 RESET ROLE;
 
 -- Arguments: named when wrong.
+\set SHOW_CONTEXT never
 SELECT retention.cohorts('month', 'hearts');
 SELECT retention.cohorts('moon');
 SELECT retention.cohorts(shop => 'Nowhere');
