@@ -971,7 +971,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
-	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; no date to compare with is an error; with cuts by these fixed cut points, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; with cuts by these fixed cut points, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_movement_customers(
 	since timestamptz,
@@ -998,7 +998,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
-	'Each customer''s RFM segment at an earlier date (NULL: no purchase yet) and at the moment. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Each customer''s RFM segment at an earlier date (NULL: no purchase yet) and at the moment; no date to compare with is an error. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.customer_value_bands(
 	bounds numeric[] DEFAULT '{100,500,1000,5000}',
