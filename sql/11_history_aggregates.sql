@@ -729,7 +729,7 @@ CREATE AGGREGATE retention.retention_rate(first_event timestamptz, events timest
 );
 
 COMMENT ON AGGREGATE retention.retention_rate(timestamptz, timestamptz[], text, integer, text, timestamptz) IS
-	'Retention (留存率) N days after a first event, such as a registration: one row a customer, with the times of the events that count as coming back (log-ins, visits: array_agg(logged_in_at)); those not after the first event are left out, as are NULL and infinite ones. Modes, days and NULL as for histories: classic, rolling, within. Rows without a first event are left out, as are those whose first event lies after the moment; a NULL array is nobody coming back.';
+	'Retention (留存率) N days after a first event, such as a registration: one row a customer, with the times of the events that count as coming back (log-ins, visits). A table with one row a log-in wants a subquery that makes such rows, from those who signed up: SELECT u.id, u.signed_up_at, array_agg(l.at) AS logged_in_at FROM users AS u LEFT JOIN logins AS l ON l.user_id = u.id GROUP BY u.id, u.signed_up_at; an inner join would leave out who never came back. Times not after the first event are left out, as are NULL and infinite ones. Modes, days and NULL as for histories: classic, rolling, within. Rows without a first event are left out, as are those whose first event lies after the moment; a NULL array is nobody coming back.';
 
 CREATE AGGREGATE retention.retention_rate(first_event timestamptz, events timestamptz[], mode text, days integer, time_zone text) (
 	SFUNC = retention.retention_transition,
@@ -985,7 +985,7 @@ CREATE AGGREGATE retention.order_funnel(placed_at timestamptz, paid_at timestamp
 );
 
 COMMENT ON AGGREGATE retention.order_funnel(timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz) IS
-	'Funnel of order states (订单漏斗): one row a stage (placed, paid, shipped, delivered, completed) with the orders that reached it. An order has reached a stage when that or a later one has a time, so stages the shop does not record may be NULL throughout. One row is one order; rows without placed_at are left out; NULL for an empty group';
+	'Funnel of order states (订单漏斗): one row a stage (placed, paid, shipped, delivered, completed) with the orders that reached it. An order has reached a stage when that or a later one has a time, so stages the shop does not record may be NULL throughout; an infinite time is none. One row is one order; rows without placed_at are left out; NULL for an empty group';
 
 CREATE AGGREGATE retention.order_funnel_collect(placed_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, completed_at timestamptz, closed_at timestamptz) (
 	SFUNC = retention.order_funnel_transition,

@@ -19,7 +19,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 BEGIN
 	RETURN QUERY
 	WITH bought AS (
@@ -82,7 +82,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 BEGIN
 	RETURN QUERY
 	WITH held AS (
@@ -127,14 +127,70 @@ COMMENT ON FUNCTION retention.product_pairs(bigint, timestamptz, text) IS
 -- Events: retention by log-in, visits and what comes of them
 -- ---------------------------------------------------------------------------
 
+-- Who came back is told by events, who was there to come back is not: half of
+-- those who join never show themselves again.
+CREATE FUNCTION retention.new_with_events(
+	of_kind text,
+	period text,
+	moment timestamptz,
+	shop text
+)
+	RETURNS TABLE (cohort date, channel text, customer_id text, new_at timestamptz, times timestamptz[])
+	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	the_shop integer := retention.shop_id(shop);
+	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	unit text := CASE WHEN period IS NOT NULL THEN retention.shop_period(period, the_shop) END;
+BEGIN
+	RETURN QUERY
+	WITH seen AS (
+		SELECT event.customer_id, min(event.happened_at) AS first_at, array_agg(event.happened_at) AS times,
+			(array_agg(event.channel ORDER BY event.happened_at, event.channel COLLATE "C"))[1] AS channel
+		FROM retention.events(NULL, moment + interval '1 microsecond', of_kind, shop) AS event
+		WHERE event.customer_id IS NOT NULL AND isfinite(event.happened_at)
+		GROUP BY event.customer_id
+	), member AS (
+		SELECT customer.customer_id, customer.attributes ->> 'channel' AS channel,
+			CASE WHEN isfinite(customer.joined_at) AND customer.joined_at <= moment THEN customer.joined_at END AS joined_at
+		FROM retention.customer
+		WHERE customer.shop_id = the_shop
+	), fresh AS (
+		-- A later event's channel is not asked for: only who came back has one,
+		-- so that each such channel would seem to keep everybody.
+		SELECT coalesce(member.customer_id, seen.customer_id) AS customer_id,
+			coalesce(member.joined_at, seen.first_at) AS new_at,
+			seen.times,
+			coalesce(
+				CASE
+					WHEN timezone(zone, seen.first_at)::date <= timezone(zone, coalesce(member.joined_at, seen.first_at))::date
+					THEN seen.channel
+				END,
+				member.channel) AS channel
+		FROM member
+		FULL JOIN seen ON seen.customer_id = member.customer_id
+	)
+	SELECT retention.period_of(unit, zone, fresh.new_at), fresh.channel, fresh.customer_id, fresh.new_at, fresh.times
+	FROM fresh
+	WHERE fresh.new_at IS NOT NULL;
+END
+$$;
+
+COMMENT ON FUNCTION retention.new_with_events(text, text, timestamptz, text) IS
+	'Everybody who was new by the moment, with the times of all their events of the kind by then (NULL: none), for event_retention() and event_retention_customers()';
+
 CREATE FUNCTION retention.event_retention(
 	of_kind text DEFAULT 'login',
 	mode text DEFAULT 'classic',
 	days integer[] DEFAULT '{1,3,7,30}',
 	at timestamptz DEFAULT NULL,
-	shop text DEFAULT NULL
+	shop text DEFAULT NULL,
+	period text DEFAULT NULL
 )
 	RETURNS TABLE (
+		cohort date,
 		channel text,
 		day integer,
 		customers bigint,
@@ -147,33 +203,27 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	way text := retention.check_retention(mode);
+	numbers integer[] := retention.check_days(days);
 BEGIN
 	RETURN QUERY
-	WITH one AS (
-		SELECT event.customer_id, min(event.happened_at) AS first_at, array_agg(event.happened_at) AS times,
-			(array_agg(event.channel ORDER BY event.happened_at, event.channel))[1] AS channel
-		FROM retention.events(NULL, moment + interval '1 microsecond', of_kind, shop) AS event
-		WHERE event.customer_id IS NOT NULL
-		GROUP BY event.customer_id
-	), collected AS (
-		SELECT one.channel, retention.retention_collect(coalesce(customer.joined_at, one.first_at), one.times, zone, moment) AS counts
-		FROM one
-		LEFT JOIN retention.customer ON customer.shop_id = the_shop AND customer.customer_id = one.customer_id
-		GROUP BY one.channel
-	)
-	SELECT answer.channel, (answer.point).days, (answer.point).customers, (answer.point).returned, (answer.point).rate
+	SELECT answer.cohort, answer.channel, (answer.point).days, (answer.point).customers, (answer.point).returned, (answer.point).rate
 	FROM (
-		SELECT collected.channel, unnest(retention.retention_curve(collected.counts, mode, days)) AS point
-		FROM collected
+		SELECT collected.cohort, collected.channel, unnest(retention.retention_curve(collected.counts, way, numbers)) AS point
+		FROM (
+			SELECT fresh.cohort, fresh.channel, retention.retention_collect(fresh.new_at, fresh.times, zone, moment) AS counts
+			FROM retention.new_with_events(of_kind, period, moment, shop) AS fresh
+			GROUP BY fresh.cohort, fresh.channel
+		) AS collected
 	) AS answer
-	ORDER BY 1, 2;
+	ORDER BY 1, 2, 3;
 END
 $$;
 
-COMMENT ON FUNCTION retention.event_retention(text, text, integer[], timestamptz, text) IS
-	'Retention by log-in (留存率) or any other kind of attached event: of the customers new on a day (customer.joined_at, else their first event of the kind), the share with such an event on day N (classic), on day N or later (rolling) or up to day N (within), by the channel of their first event. Only customers with an event of the kind are seen, and only those whose day N is over; days are the shop''s. Rates 0 to 1, NULL without customers. The customers: event_retention_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop';
+COMMENT ON FUNCTION retention.event_retention(text, text, integer[], timestamptz, text, text) IS
+	'Retention by log-in (留存率) or any other kind of attached event: of the customers new on a day, the share with such an event on day N (classic), on day N or later (rolling) or up to day N (within). New is who joined (customer.joined_at) by the moment, whether with events or none, and, where that is not known, who had a first event of the kind; who has no later event has not come back. period (day, week from shop.week_start, month, quarter, year, in the shop''s time zone) tells them apart by when they were new: cohort is the first day of that period; NULL, both: all together. channel is that of their first event when it came on the day they were new or before, else attributes ->> ''channel'' of the customer, else NULL: a channel by which they came back later would tell who did. customers are those whose day N is over, so those of a period grow until it is for all; returned and rate are NULL without any. Rates 0 to 1; days are the shop''s; events and joining at an infinite time are left out. The customers: event_retention_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop';
 
 CREATE FUNCTION retention.visit_conversion(
 	period text DEFAULT 'month',
@@ -195,7 +245,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
 	unit text := retention.shop_period(period, the_shop);
 	current date := retention.period_of(unit, zone, moment);
@@ -204,7 +254,7 @@ BEGIN
 	WITH visit AS (
 		SELECT event.customer_id, retention.period_of(unit, zone, event.happened_at) AS starts
 		FROM retention.events(NULL, moment + interval '1 microsecond', of_kind, shop) AS event
-		WHERE event.customer_id IS NOT NULL
+		WHERE event.customer_id IS NOT NULL AND isfinite(event.happened_at)
 		GROUP BY 1, 2
 	), visitor AS (
 		SELECT visit.customer_id, visit.starts, min(visit.starts) OVER (PARTITION BY visit.customer_id) AS first_starts
@@ -228,4 +278,4 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.visit_conversion(text, text, timestamptz, text) IS
-	'Visitors by period, from attached events of the kind: customers with such an event, of them those with one in an earlier period (returning_share), and those with a purchase in the same period (conversion: 访问转化率). Rates 0 to 1; NULL while the period is not over. The customers: visit_conversion_customers(). Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop';
+	'Visitors by period, from attached events of the kind: customers with such an event, of them those with one in an earlier period (returning_share), and those with a purchase in the same period (conversion: 访问转化率). Events at an infinite time are left out. Rates 0 to 1; NULL while the period is not over. The customers: visit_conversion_customers(). Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop';

@@ -23,35 +23,29 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
 	today date := retention.period_of('day', zone, moment);
+	kind text := retention.check_retention(mode);
+	-- Beyond that nobody was observed; the day after must be a number as well.
+	nth_day integer := least(retention.check_number('days', days, 0, 2147483647), 2147483646);
 BEGIN
-	IF mode IS NULL OR lower(mode) NOT IN ('classic', 'rolling', 'within') THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('retention "%s" not recognized', mode),
-			HINT = 'It is classic (on day N), rolling (on day N or later) or within (up to day N).';
-	END IF;
-	IF days IS NULL OR days < 0 THEN
-		RAISE numeric_value_out_of_range USING
-			MESSAGE = format('the number of days must be 0 or more, but is %s', coalesce(days::text, 'NULL'));
-	END IF;
 	RETURN QUERY
 	SELECT kept.customer_id, kept.first_at,
 		-- The first purchase itself is no return; it can only be met on day 0.
-		CASE lower(mode)
+		CASE kind
 			WHEN 'classic' THEN retention.bought(
 				kept.history,
-				retention.period_start('day', zone, kept.first_day, days),
-				retention.period_start('day', zone, kept.first_day, days + 1)) > CASE days WHEN 0 THEN 1 ELSE 0 END
+				retention.period_start('day', zone, kept.first_day, nth_day),
+				retention.period_start('day', zone, kept.first_day, nth_day + 1)) > CASE nth_day WHEN 0 THEN 1 ELSE 0 END
 			WHEN 'rolling' THEN retention.bought(
 				kept.history,
-				retention.period_start('day', zone, kept.first_day, days),
-				moment + interval '1 microsecond') > CASE days WHEN 0 THEN 1 ELSE 0 END
+				retention.period_start('day', zone, kept.first_day, nth_day),
+				moment + interval '1 microsecond') > CASE nth_day WHEN 0 THEN 1 ELSE 0 END
 			ELSE retention.bought(
 				kept.history,
 				NULL,
-				retention.period_start('day', zone, kept.first_day, days + 1)) > 1
+				retention.period_start('day', zone, kept.first_day, nth_day + 1)) > 1
 		END
 	FROM (
 		SELECT whole.customer_id, whole.history, retention.first_purchase(whole.history) AS first_at,
@@ -59,12 +53,12 @@ BEGIN
 		FROM retention.purchase_histories AS whole
 		WHERE whole.shop_id = the_shop
 	) AS kept
-	WHERE today - kept.first_day > days;
+	WHERE today - kept.first_day > nth_day;
 END
 $$;
 
 COMMENT ON FUNCTION retention.retention_curve_customers(integer, text, timestamptz, text) IS
-	'The customers behind a row of retention_curve(): those whose day N after the first purchase is over, and whether they bought on it (classic), on it or later (rolling) or up to it (within). Days are the shop''s. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind a row of retention_curve(): those whose day N after the first purchase is over, and whether they bought on it (classic), on it or later (rolling) or up to it (within). No number of days, and a negative one, are errors. Days are the shop''s. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.gap_to_next_customers(
 	x bigint,
@@ -85,7 +79,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.gap_to_next_customers(bigint, timestamptz, text) IS
-	'The customers behind the rows of gap_to_next() for one X: when they made the X-th purchase and the next one, and the time between. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind the rows of gap_to_next() for one X: when they made the X-th purchase and the next one, and the time between. No X, and one below 1, are errors. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 -- ---------------------------------------------------------------------------
 -- Customers by what they bought and spent
@@ -105,10 +99,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
 	unit text := retention.shop_period(period, the_shop);
-	starts timestamptz := retention.period_start(unit, zone, day);
+	starts timestamptz := retention.period_start(unit, zone, retention.check_day('day', day));
 	ends timestamptz := least(retention.period_start(unit, zone, day, 1), moment + interval '1 microsecond');
 BEGIN
 	RETURN QUERY
@@ -139,10 +133,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
 	unit text := retention.shop_period(period, the_shop);
-	starts timestamptz := retention.period_start(unit, zone, day);
+	starts timestamptz := retention.period_start(unit, zone, retention.check_day('day', day));
 	ends timestamptz := least(retention.period_start(unit, zone, day, 1), moment + interval '1 microsecond');
 BEGIN
 	RETURN QUERY
@@ -164,6 +158,7 @@ CREATE FUNCTION retention.order_funnel_customers(
 	stage text,
 	from_time timestamptz DEFAULT NULL,
 	to_time timestamptz DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
 	shop text DEFAULT NULL
 )
 	RETURNS TABLE (customer_id text, orders bigint, closed bigint, waiting bigint)
@@ -173,11 +168,12 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	wanted integer := array_position('{placed,paid,shipped,delivered,completed}', lower(stage));
+	moment timestamptz := retention.moment_of(at);
+	wanted integer := array_position('{placed,paid,shipped,delivered,completed}', lower(stage COLLATE "C"));
 BEGIN
 	IF wanted IS NULL THEN
 		RAISE invalid_parameter_value USING
-			MESSAGE = format('stage "%s" not recognized', stage),
+			MESSAGE = format('stage "%s" not recognized', coalesce(stage, 'NULL')),
 			HINT = 'Stages are placed, paid, shipped, delivered and completed.';
 	END IF;
 	RETURN QUERY
@@ -185,17 +181,17 @@ BEGIN
 		count(*) FILTER (WHERE placed.reached = wanted AND placed.is_closed),
 		count(*) FILTER (WHERE placed.reached = wanted AND NOT placed.is_closed)
 	FROM (
-		SELECT order_.customer_id, order_.closed_at IS NOT NULL AS is_closed,
+		SELECT order_.customer_id, coalesce(order_.closed_at <= moment, false) AS is_closed,
 			CASE
-				WHEN order_.completed_at IS NOT NULL THEN 5
-				WHEN order_.delivered_at IS NOT NULL THEN 4
-				WHEN order_.shipped_at IS NOT NULL THEN 3
-				WHEN order_.paid_at IS NOT NULL THEN 2
+				WHEN order_.completed_at <= moment THEN 5
+				WHEN order_.delivered_at <= moment THEN 4
+				WHEN order_.shipped_at <= moment THEN 3
+				WHEN order_.paid_at <= moment THEN 2
 				ELSE 1
 			END AS reached
 		FROM retention.purchase AS order_
 		WHERE order_.shop_id = the_shop AND NOT order_.is_refund
-			AND coalesce(order_.placed_at, order_.paid_at) IS NOT NULL
+			AND coalesce(order_.placed_at, order_.paid_at) <= moment
 			AND (from_time IS NULL OR coalesce(order_.placed_at, order_.paid_at) >= from_time)
 			AND (to_time IS NULL OR coalesce(order_.placed_at, order_.paid_at) < to_time)
 	) AS placed
@@ -204,8 +200,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION retention.order_funnel_customers(text, timestamptz, timestamptz, text) IS
-	'The customers behind a row of order_funnel(): whose orders reached the stage (placed, paid, shipped, delivered, completed), how many, and of them those that got no further, closed or waiting. Orders placed from from_time on and before to_time (NULL: no bound). shop NULL means the only shop.';
+COMMENT ON FUNCTION retention.order_funnel_customers(text, timestamptz, timestamptz, timestamptz, text) IS
+	'The customers behind a row of order_funnel(): whose orders reached the stage (placed, paid, shipped, delivered, completed), how many, and of them those that got no further, closed or waiting. Orders placed from from_time on and before to_time (NULL: no bound), as they were at the moment at. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.customer_value_band_customers(
 	from_value numeric,
@@ -220,8 +216,13 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 BEGIN
+	IF from_value = 'NaN' OR to_value = 'NaN' THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('argument "%s" must not be NaN', CASE WHEN from_value = 'NaN' THEN 'from_value' ELSE 'to_value' END),
+			HINT = 'NULL is no bound.';
+	END IF;
 	RETURN QUERY
 	SELECT total.customer_id, total.last_purchase_at, total.purchases, total.spent
 	FROM retention.customer_totals(moment, shop) AS total
@@ -244,12 +245,9 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
+	fraction numeric := retention.check_fraction(best);
 BEGIN
-	IF best IS NULL OR best NOT BETWEEN 0 AND 1 THEN
-		RAISE numeric_value_out_of_range USING
-			MESSAGE = format('fraction %s is not between 0 and 1', coalesce(best::text, 'NULL'));
-	END IF;
 	RETURN QUERY
 	SELECT ranked.customer_id, ranked.purchases, ranked.spent, ranked.so_far / nullif(ranked.of_all, 0)
 	FROM (
@@ -259,15 +257,15 @@ BEGIN
 			sum(total.spent) OVER () AS of_all,
 			count(*) OVER () AS customers
 		FROM retention.customer_totals(moment, shop) AS total
-		WINDOW by_spent AS (ORDER BY total.spent DESC, total.customer_id ROWS UNBOUNDED PRECEDING)
+		WINDOW by_spent AS (ORDER BY total.spent DESC, total.customer_id COLLATE "C" ROWS UNBOUNDED PRECEDING)
 	) AS ranked
-	WHERE ranked.position <= greatest(ceil(best * ranked.customers), 1)
+	WHERE ranked.position <= greatest(ceil(fraction * ranked.customers), 1)
 	ORDER BY ranked.position;
 END
 $$;
 
 COMMENT ON FUNCTION retention.pareto_customers(numeric, timestamptz, text) IS
-	'The customers behind pareto(): the best, who spent the most first, each with the share of sales (0 to 1) that he and those before him brought; the last one''s is pareto(). Among customers who spent the same the order is by id. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind pareto(): the best, who spent the most first, each with the share of sales (0 to 1) that he and those before him brought; the last one''s is pareto(). Among customers who spent the same the order is by id, by its bytes. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_grid_customers(
 	recency integer,
@@ -284,7 +282,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 BEGIN
 	RETURN QUERY
 	SELECT scored.customer_id, scored.last_purchase_at, scored.purchases, scored.spent
@@ -300,6 +298,7 @@ COMMENT ON FUNCTION retention.rfm_grid_customers(integer, integer, integer, rete
 
 CREATE FUNCTION retention.tier_distribution_customers(
 	tier text,
+	at timestamptz DEFAULT NULL,
 	shop text DEFAULT NULL
 )
 	RETURNS TABLE (customer_id text, purchases bigint, spent numeric)
@@ -307,18 +306,16 @@ CREATE FUNCTION retention.tier_distribution_customers(
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
-DECLARE
-	the_shop integer := retention.shop_id(shop);
 BEGIN
 	RETURN QUERY
-	SELECT customers.customer_id, customers.purchases, customers.spent
-	FROM retention.customers
-	WHERE customers.shop_id = the_shop AND customers.tier IS NOT DISTINCT FROM tier_distribution_customers.tier;
+	SELECT reached.customer_id, reached.purchases, reached.spent
+	FROM retention.tiers_at(at, shop) AS reached
+	WHERE reached.tier IS NOT DISTINCT FROM tier_distribution_customers.tier;
 END
 $$;
 
-COMMENT ON FUNCTION retention.tier_distribution_customers(text, text) IS
-	'The customers behind a row of tier_distribution() as of retention.now(); NULL: below the lowest tier. shop NULL means the only shop.';
+COMMENT ON FUNCTION retention.tier_distribution_customers(text, timestamptz, text) IS
+	'The customers behind a row of tier_distribution() for the same moment; NULL: below the lowest tier. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 -- ---------------------------------------------------------------------------
 -- Customers by product, log-in and visit
@@ -337,7 +334,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 BEGIN
 	RETURN QUERY
 	WITH bought AS (
@@ -381,7 +378,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 BEGIN
 	RETURN QUERY
 	SELECT order_.customer_id, count(*)
@@ -406,58 +403,41 @@ CREATE FUNCTION retention.event_retention_customers(
 	of_kind text DEFAULT 'login',
 	mode text DEFAULT 'classic',
 	at timestamptz DEFAULT NULL,
-	shop text DEFAULT NULL
+	shop text DEFAULT NULL,
+	period text DEFAULT NULL
 )
-	RETURNS TABLE (channel text, customer_id text, new_at timestamptz, returned boolean)
+	RETURNS TABLE (cohort date, channel text, customer_id text, new_at timestamptz, returned boolean)
 	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
 	today date := retention.period_of('day', zone, moment);
+	way text := retention.check_retention(mode);
+	nth_day integer := retention.check_number('days', days, 0, 2147483647);
 BEGIN
-	IF mode IS NULL OR lower(mode) NOT IN ('classic', 'rolling', 'within') THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('retention "%s" not recognized', mode),
-			HINT = 'It is classic (on day N), rolling (on day N or later) or within (up to day N).';
-	END IF;
-	IF days IS NULL OR days < 0 THEN
-		RAISE numeric_value_out_of_range USING
-			MESSAGE = format('the number of days must be 0 or more, but is %s', coalesce(days::text, 'NULL'));
-	END IF;
 	RETURN QUERY
-	WITH one AS (
-		SELECT event.customer_id, min(event.happened_at) AS first_at, array_agg(event.happened_at) AS times,
-			(array_agg(event.channel ORDER BY event.happened_at, event.channel))[1] AS channel
-		FROM retention.events(NULL, moment + interval '1 microsecond', of_kind, shop) AS event
-		WHERE event.customer_id IS NOT NULL
-		GROUP BY event.customer_id
-	), fresh AS (
-		SELECT one.channel, one.customer_id, one.times, coalesce(customer.joined_at, one.first_at) AS new_at
-		FROM one
-		LEFT JOIN retention.customer ON customer.shop_id = the_shop AND customer.customer_id = one.customer_id
-	)
-	SELECT fresh.channel, fresh.customer_id, fresh.new_at,
+	SELECT fresh.cohort, fresh.channel, fresh.customer_id, fresh.new_at,
 		EXISTS (
 			SELECT
 			FROM unnest(fresh.times) AS came (at)
 			WHERE came.at > fresh.new_at
-				AND CASE lower(mode)
-					WHEN 'classic' THEN timezone(zone, came.at)::date - timezone(zone, fresh.new_at)::date = days
-					WHEN 'rolling' THEN timezone(zone, came.at)::date - timezone(zone, fresh.new_at)::date >= days
-					ELSE timezone(zone, came.at)::date - timezone(zone, fresh.new_at)::date <= days
+				AND CASE way
+					WHEN 'classic' THEN timezone(zone, came.at)::date - timezone(zone, fresh.new_at)::date = nth_day
+					WHEN 'rolling' THEN timezone(zone, came.at)::date - timezone(zone, fresh.new_at)::date >= nth_day
+					ELSE timezone(zone, came.at)::date - timezone(zone, fresh.new_at)::date <= nth_day
 				END
 		)
-	FROM fresh
-	WHERE today - timezone(zone, fresh.new_at)::date > days;
+	FROM retention.new_with_events(of_kind, period, moment, shop) AS fresh
+	WHERE today - timezone(zone, fresh.new_at)::date > nth_day;
 END
 $$;
 
-COMMENT ON FUNCTION retention.event_retention_customers(integer, text, text, timestamptz, text) IS
-	'The customers behind the rows of event_retention() for one number of days: when they were new, through which channel, and whether they came back on day N (classic), on it or later (rolling) or up to it (within); only those whose day N is over. Days are the shop''s. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+COMMENT ON FUNCTION retention.event_retention_customers(integer, text, text, timestamptz, text, text) IS
+	'The customers behind the rows of event_retention() for one number of days: in which period they were new (cohort, its first day; NULL when period is), through which channel, when (new_at), and whether they came back on day N (classic), on it or later (rolling) or up to it (within), false for who has no event at all; only those whose day N is over. Who is new, and what the channel is: see event_retention(). Days are the shop''s; periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.visit_conversion_customers(
 	day date,
@@ -473,10 +453,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	the_shop integer := retention.shop_id(shop);
-	moment timestamptz := coalesce(at, retention.now());
+	moment timestamptz := retention.moment_of(at);
 	zone text := (SELECT s.time_zone FROM retention.shop AS s WHERE s.shop_id = the_shop);
 	unit text := retention.shop_period(period, the_shop);
-	starts timestamptz := retention.period_start(unit, zone, day);
+	starts timestamptz := retention.period_start(unit, zone, retention.check_day('day', day));
 	ends timestamptz := least(retention.period_start(unit, zone, day, 1), moment + interval '1 microsecond');
 BEGIN
 	RETURN QUERY
@@ -491,7 +471,7 @@ BEGIN
 		SELECT event.customer_id, count(*) FILTER (WHERE event.happened_at >= starts) AS visits,
 			min(event.happened_at) AS first_at
 		FROM retention.events(NULL, ends, of_kind, shop) AS event
-		WHERE event.customer_id IS NOT NULL
+		WHERE event.customer_id IS NOT NULL AND isfinite(event.happened_at)
 		GROUP BY event.customer_id
 	) AS visitor
 	WHERE visitor.visits > 0;
@@ -499,4 +479,4 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.visit_conversion_customers(date, text, text, timestamptz, text) IS
-	'The customers behind a row of visit_conversion(): who visited in the period the day lies in and how often, whether they had come in an earlier period, and whether they bought in this one. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'The customers behind a row of visit_conversion(): who visited in the period the day lies in and how often, whether they had come in an earlier period, and whether they bought in this one. Events at an infinite time are left out. Periods are day, week (from shop.week_start), month, quarter and year, in the shop''s time zone. at is the moment from which to look (NULL: now); shop NULL means the only shop.';

@@ -129,7 +129,7 @@ GRANT EXECUTE ON FUNCTION
 	retention.sales_by_channel(text, timestamptz, text),
 	retention.sales_by_region(text, text, timestamptz, text),
 	retention.sales_monthly(timestamptz, text),
-	retention.order_funnel(timestamptz, timestamptz, text),
+	retention.order_funnel(timestamptz, timestamptz, timestamptz, text),
 	retention.customer_totals(timestamptz, text),
 	retention.rfm_scores(retention.rfm_cuts, timestamptz, text),
 	retention.rfm_cuts(timestamptz, text),
@@ -138,11 +138,11 @@ GRANT EXECUTE ON FUNCTION
 	retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text),
 	retention.customer_value_bands(numeric[], timestamptz, text),
 	retention.forecast_check(date, date, text, text),
-	retention.tier_distribution(text),
+	retention.tier_distribution(timestamptz, text),
 	retention.shop_period(text, integer),
 	retention.product_repurchase(timestamptz, text, text),
 	retention.product_pairs(bigint, timestamptz, text),
-	retention.event_retention(text, text, integer[], timestamptz, text),
+	retention.event_retention(text, text, integer[], timestamptz, text, text),
 	retention.visit_conversion(text, text, timestamptz, text)
 TO retention_reader, retention_operator;
 
@@ -152,14 +152,14 @@ GRANT EXECUTE ON FUNCTION
 	retention.gap_to_next_customers(bigint, timestamptz, text),
 	retention.sales_by_channel_customers(date, text, text, timestamptz, text),
 	retention.sales_by_region_customers(date, text, text, text, timestamptz, text),
-	retention.order_funnel_customers(text, timestamptz, timestamptz, text),
+	retention.order_funnel_customers(text, timestamptz, timestamptz, timestamptz, text),
 	retention.customer_value_band_customers(numeric, numeric, timestamptz, text),
 	retention.pareto_customers(numeric, timestamptz, text),
 	retention.rfm_grid_customers(integer, integer, integer, retention.rfm_cuts, timestamptz, text),
-	retention.tier_distribution_customers(text, text),
+	retention.tier_distribution_customers(text, timestamptz, text),
 	retention.product_repurchase_customers(text, timestamptz, text, text),
 	retention.product_pair_customers(text, text, timestamptz, text),
-	retention.event_retention_customers(integer, text, text, timestamptz, text),
+	retention.event_retention_customers(integer, text, text, timestamptz, text, text),
 	retention.visit_conversion_customers(date, text, text, timestamptz, text)
 TO retention_reader, retention_operator;
 

@@ -6,6 +6,7 @@
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(order_funnel_transition);
 PG_FUNCTION_INFO_V1(order_funnel_final);
@@ -21,6 +22,13 @@ funnel_question(FunctionCallInfo fcinfo, CountsQuestion *question)
 	question->kind = COUNTS_FUNNEL;
 }
 
+/* Shops write an infinite time where there is none yet. */
+static inline bool
+has_time(FunctionCallInfo fcinfo, int n)
+{
+	return !PG_ARGISNULL(n) && !TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(n));
+}
+
 /*
  * A cell is the last stage an order reached and whether it was closed.  Shops
  * do not record every stage, so one that is missing was passed with the next.
@@ -29,19 +37,20 @@ Datum
 order_funnel_transition(PG_FUNCTION_ARGS)
 {
 	CountsCall *call;
-	HistoryCounts *state;
+	HistoryCounts *state = NULL;
 	int			reached = NSTAGES - 1;
 
-	state = counts_transition(fcinfo, funnel_question, 2 + NSTAGES, &call);
+	if (has_time(fcinfo, 1))
+		state = counts_transition(fcinfo, funnel_question, 2 + NSTAGES, &call);
 	if (state == NULL)
 	{
 		if (PG_ARGISNULL(0))
 			PG_RETURN_NULL();
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
-	while (reached > 0 && PG_ARGISNULL(1 + reached))
+	while (reached > 0 && !has_time(fcinfo, 1 + reached))
 		reached--;
-	counts_cell(state, reached, !PG_ARGISNULL(1 + NSTAGES))->customers++;
+	counts_cell(state, reached, has_time(fcinfo, 1 + NSTAGES))->customers++;
 	return EOHPGetRWDatum(&state->hdr);
 }
 

@@ -70,6 +70,13 @@ FROM (VALUES
 	('2024-01-01', NULL, NULL, NULL, '2024-01-05'),
 	('2024-01-01', NULL, NULL, NULL, NULL),
 	(NULL, '2024-01-01', NULL, NULL, NULL)) AS v (placed, paid, delivered, completed, closed);
+-- An infinite time is none: not reached, not closed, or not placed.
+SELECT (unnest(retention.order_funnel(placed, paid, NULL, NULL, completed, closed))).*
+FROM (VALUES
+	(timestamptz '2024-01-01', timestamptz '2024-01-01', timestamptz 'infinity', timestamptz 'infinity'),
+	('2024-01-01', '-infinity', NULL, 'infinity'),
+	('infinity', '2024-01-01', '2024-01-01', NULL)) AS v (placed, paid, completed, closed);
+SELECT retention.order_funnel('infinity', now(), NULL, NULL, NULL, NULL);
 
 -- Nothing in, NULL out; no purchase yet is a customer of no cell.
 SELECT retention.cohort_matrix(history, 'month', 'UTC') AS cohorts, retention.x_order_rates(history) AS x_order, retention.magic_number(history) AS magic,

@@ -36,67 +36,41 @@ CREATE TABLE histories AS
 SELECT count(*) AS customers, count(*) FILTER (WHERE h.history::text IS DISTINCT FROM k.history::text) AS different
 FROM histories AS h FULL JOIN retention.purchase_histories AS k USING (customer_id);
 
--- The same answers as from the orders, at the clock's moment.
 CREATE FUNCTION differ(ours text, plain text) RETURNS text
 	LANGUAGE plpgsql
 	AS $$
 DECLARE
 	result text;
 BEGIN
-	EXECUTE format('WITH ours AS (%s), plain AS (%s) SELECT (SELECT count(*) FROM ours) || '' rows, '' || count(*) || '' different''
-		FROM ((TABLE ours EXCEPT ALL TABLE plain) UNION ALL (TABLE plain EXCEPT ALL TABLE ours)) AS d', ours, plain) INTO result;
+	EXECUTE format('CREATE TEMPORARY TABLE ours AS %s', ours);
+	CREATE TEMPORARY TABLE plain (LIKE ours);
+	EXECUTE format('INSERT INTO plain %s', plain);
+	SELECT (SELECT count(*) FROM ours) || ' rows, ' || count(*) || ' different' INTO result
+	FROM ((TABLE ours EXCEPT ALL TABLE plain) UNION ALL (TABLE plain EXCEPT ALL TABLE ours)) AS d;
+	DROP TABLE ours, plain;
 	RETURN result;
 END
 $$;
-SELECT period,
-	differ(format('SELECT cohort, periods_since, result FROM retention.cohorts(%L, ''value'')', period),
-		format($$SELECT (r).cohort, (r).periods_since, (r).value FROM (SELECT unnest(retention.cohort_matrix(history, %L, 'Asia/Shanghai', '1998-06-15 12:00+08')) AS r FROM histories) AS c$$, unit)) AS cohorts,
-	differ(format('SELECT * FROM retention.repurchase(%L)', period),
-		format($$SELECT (unnest(retention.repurchase_rates(history, %L, 'Asia/Shanghai', '1998-06-15 12:00+08'))).* FROM histories$$, unit)) AS repurchase,
-	differ(format('SELECT * FROM retention.new_vs_returning(%L)', period),
-		format($$SELECT (unnest(retention.new_vs_returning(history, %L, 'Asia/Shanghai', '1998-06-15 12:00+08'))).* FROM histories$$, unit)) AS new_vs_returning,
-	differ(format('SELECT * FROM retention.next_period(%L, 2)', period),
-		format($$SELECT (unnest(retention.next_period_rates(history, %L, 2, 'Asia/Shanghai', '1998-06-15 12:00+08'))).* FROM histories$$, unit)) AS next_period
-FROM (VALUES ('week', 'week from sunday'), ('month', 'month'), ('quarter', 'quarter')) AS p (period, unit);
-SELECT
-	differ('SELECT * FROM retention.x_order(''30 days'')', 'SELECT (unnest(retention.x_order_rates(history, ''30 days'', ''1998-06-15 12:00+08''))).* FROM histories') AS x_order,
-	differ('SELECT retention.magic_number()', 'SELECT retention.magic_number(history, NULL, ''1998-06-15 12:00+08'') FROM histories') AS magic_number,
-	differ('SELECT * FROM retention.retention_curve(''within'')', $$SELECT (unnest(retention.retention_curve(retention.retention_collect(history, 'Asia/Shanghai', '1998-06-15 12:00+08'), 'within', '{1,3,7,14,30,60,90,180,365}'))).* FROM histories$$) AS retention_curve,
-	differ('SELECT * FROM retention.gap_to_next()', $$SELECT (unnest(retention.purchase_gaps(history, NULL, '{0.25,0.5,0.75,0.9}', '1998-06-15 12:00+08'))).* FROM histories$$) AS gap_to_next,
-	differ('SELECT retention.pareto()', 'SELECT retention.pareto_share(history, 0.2, ''1998-06-15 12:00+08'') FROM histories') AS pareto;
+-- At the clock's moment, and when a month was just over.
+CREATE TABLE asked (at timestamptz);
+INSERT INTO asked VALUES ('1998-06-15 12:00+08'), ('1997-07-01 00:00+08');
+CREATE VIEW sold AS SELECT customer_id, paid_at, amount AS value FROM orders;
+\set zone Asia/Shanghai
+\set drill_unit quarter
+\i test/include/plain_analytics.sql
 
 -- Sales, counted from the orders.
-CREATE VIEW sold AS
+CREATE VIEW sold_in AS
 	SELECT date_trunc('month', timezone('Asia/Shanghai', paid_at))::date AS month, channel, customer_id, amount
 	FROM orders WHERE paid_at <= '1998-06-15 12:00+08';
 SELECT
 	differ('SELECT * FROM retention.sales_by_channel()', $$SELECT month, channel,
 		CASE WHEN month < '1998-06-01' THEN count(DISTINCT customer_id) END, CASE WHEN month < '1998-06-01' THEN count(*) END, CASE WHEN month < '1998-06-01' THEN sum(amount) END
-		FROM sold GROUP BY 1, 2$$) AS sales_by_channel,
+		FROM sold_in GROUP BY 1, 2$$) AS sales_by_channel,
 	differ('SELECT * FROM retention.sales_monthly()', $$SELECT month,
 		CASE WHEN month < '1998-06-01' THEN count(DISTINCT customer_id) END, CASE WHEN month < '1998-06-01' THEN count(*) END, CASE WHEN month < '1998-06-01' THEN sum(amount) END
-		FROM sold GROUP BY 1$$) AS sales_monthly,
-	differ('SELECT region, sum(purchases)::numeric FROM retention.sales_by_region() GROUP BY 1', 'SELECT NULL::text, sum(1)::numeric FROM sold WHERE month < ''1998-06-01''') AS sales_by_region;
-
--- Behind each cell stand as many customers as it counts.
-SELECT 'cohort_customers' AS drill_down, count(*) AS cells, count(*) FILTER (WHERE result <> (SELECT count(*) FROM retention.cohort_customers(c.cohort, periods_since, 'quarter'))) AS different
-FROM retention.cohorts('quarter') AS c WHERE result IS NOT NULL;
-SELECT 'period_customers' AS drill_down, count(*) AS cells, count(*) FILTER (WHERE customers <> n OR repeaters <> twice) AS different
-FROM retention.repurchase('quarter') AS r
-	CROSS JOIN LATERAL (SELECT count(*) AS n, count(*) FILTER (WHERE purchases >= 2) AS twice FROM retention.period_customers(r.period, 'quarter')) AS c
-WHERE customers IS NOT NULL;
-SELECT 'period_customers' AS drill_down, count(*) AS cells, count(*) FILTER (WHERE new_customers <> n OR returning_customers <> old) AS different
-FROM retention.new_vs_returning('quarter') AS r
-	CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE is_new) AS n, count(*) FILTER (WHERE NOT is_new) AS old FROM retention.period_customers(r.period, 'quarter')) AS c
-WHERE new_customers IS NOT NULL;
-SELECT 'next_period_customers' AS drill_down, count(*) AS cells, count(*) FILTER (WHERE customers <> n OR r.returned <> back) AS different
-FROM retention.next_period('quarter') AS r
-	CROSS JOIN LATERAL (SELECT count(*) AS n, count(*) FILTER (WHERE c.returned) AS back FROM retention.next_period_customers(r.period, 'quarter') AS c) AS c
-WHERE r.returned IS NOT NULL;
-SELECT 'x_order_customers' AS drill_down, count(*) AS cells, count(*) FILTER (WHERE customers <> n OR r.returned <> back) AS different
-FROM retention.x_order('30 days') AS r
-	CROSS JOIN LATERAL (SELECT count(*) AS n, count(*) FILTER (WHERE c.returned) AS back FROM retention.x_order_customers(r.x, '30 days') AS c) AS c
-WHERE r.x <= 4;
+		FROM sold_in GROUP BY 1$$) AS sales_monthly,
+	differ('SELECT region, sum(purchases)::numeric FROM retention.sales_by_region() GROUP BY 1', 'SELECT NULL::text, sum(1)::numeric FROM sold_in WHERE month < ''1998-06-01''') AS sales_by_region;
 
 -- RFM: frozen cut points give the same scores; later, those of then.
 SELECT count(*) AS customers, count(*) FILTER (WHERE s.score IS DISTINCT FROM f.score) AS different,
@@ -115,9 +89,22 @@ FROM retention.rfm_scores(NULL, '1997-06-30 20:00+08') AS s
 	) AS o USING (customer_id);
 SELECT sum(customers), sum(spent) FROM retention.rfm_grid();
 SELECT from_segment, to_segment, customers FROM retention.rfm_movement('1997-09-01') WHERE from_segment = 'Champions' ORDER BY 3 DESC, 2;
-SELECT from_value, to_value, customers, spent, round(customer_share, 4) AS customer_share, round(spent_share, 4) AS spent_share FROM retention.customer_value_bands();
-SELECT tier, customers, spent FROM retention.tier_distribution();
-SELECT stage, orders, waiting FROM retention.order_funnel() ORDER BY position;
+-- Nobody says when a customer joined: the first purchase is when they came.
+CREATE VIEW tiers AS
+	SELECT a.at, k.customer_id, coalesce(t.purchases, 0) AS purchases, coalesce(t.spent, 0) AS spent,
+		CASE WHEN t.spent >= 20000 THEN 'diamond' WHEN t.spent >= 5000 OR t.purchases >= 20 THEN 'gold' WHEN t.spent >= 1000 OR t.purchases >= 5 THEN 'silver' ELSE 'member' END AS tier
+	FROM asked AS a CROSS JOIN (SELECT customer_id, min(paid_at) AS first_at FROM orders GROUP BY 1) AS k LEFT JOIN totals AS t USING (at, customer_id)
+	WHERE k.first_at <= a.at;
+SELECT differ('SELECT a.at, s.* FROM asked AS a, retention.tier_distribution(a.at) AS s', 'SELECT at, tier, count(*), count(*) / sum(count(*)) OVER (PARTITION BY at), sum(spent) FROM tiers GROUP BY 1, 2') AS tier_distribution,
+	differ('SELECT a.at, s.tier, c.* FROM asked AS a, retention.tier_distribution(a.at) AS s, retention.tier_distribution_customers(s.tier, a.at) AS c', 'SELECT at, tier, customer_id, purchases, spent FROM tiers') AS tier_distribution_customers;
+SELECT differ('SELECT a.at, f.* FROM asked AS a, retention.order_funnel(''1997-03-01 00:00+08'', ''1998-01-01 00:00+08'', a.at) AS f', $$
+	SELECT at, position, stage, n, 0, CASE position WHEN 2 THEN n ELSE 0 END, CASE position WHEN 1 THEN NULL WHEN 2 THEN 1 WHEN 3 THEN 0 END, CASE WHEN position <= 2 THEN 1 ELSE 0 END
+	FROM (
+		SELECT at, position, stage, count(*) FILTER (WHERE position <= 2) AS n
+		FROM asked JOIN orders ON paid_at >= '1997-03-01 00:00+08' AND paid_at < '1998-01-01 00:00+08' AND paid_at <= at
+			CROSS JOIN (VALUES (1, 'placed'), (2, 'paid'), (3, 'shipped'), (4, 'delivered'), (5, 'completed')) AS s (position, stage)
+		GROUP BY 1, 2, 3
+	) AS f$$) AS order_funnel;
 
 -- Readers may ask, without a right on the tables.
 SET ROLE retention_reader;
@@ -127,6 +114,7 @@ SELECT count(*) FROM retention.purchase;
 RESET ROLE;
 
 -- Arguments: named when wrong.
+\set SHOW_CONTEXT never
 SELECT retention.cohorts('month', 'hearts');
 SELECT retention.cohorts('moon');
 SELECT retention.cohorts(shop => 'Nowhere');

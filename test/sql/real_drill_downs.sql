@@ -57,9 +57,15 @@ SELECT retention.attach_lines('lines', 'invoice', 'product', quantity => 'quanti
 SELECT retention.attach_events('visits', 'customer_id', 'at', 'kind', channel => 'app');
 SELECT retention.attach_events('looks', 'customer_id', 'at', $$'view'$$, product => 'product', channel => 'app');
 \! psql -X -q -c "CALL retention.backfill('drill_downs.orders')" 2>/dev/null
--- Some customers joined long before, some live where their orders do not say.
-UPDATE retention.customer SET joined_at = timestamptz '2010-11-01 12:00+00' + customer_id::integer % 400 * interval '1 day' WHERE customer_id::integer % 3 = 0;
-UPDATE retention.customer SET attributes = '{"region": "Utopia"}' WHERE customer_id::integer % 2 = 0;
+-- Some customers joined long before or later, some live where their orders do
+-- not say; of some it is known through which channel they came.
+CREATE TABLE known AS
+	SELECT DISTINCT customer_id::text,
+		CASE WHEN customer_id % 3 = 0 THEN timestamp '2010-11-01 12:00' + customer_id % 400 * interval '1 day' END AT TIME ZONE 'UTC' AS joined_at,
+		CASE WHEN customer_id % 5 = 0 THEN 'ad ' || customer_id % 4 END AS channel
+	FROM orders;
+UPDATE retention.customer AS c SET joined_at = k.joined_at, attributes = jsonb_strip_nulls(jsonb_build_object('channel', k.channel)) FROM known AS k WHERE k.customer_id = c.customer_id;
+UPDATE retention.customer SET attributes = attributes || '{"region": "Utopia"}' WHERE customer_id::integer % 2 = 0;
 ANALYZE retention.purchase, retention.customer, retention.customer_stats;
 
 -- ---------------------------------------------------------------------------
@@ -139,19 +145,21 @@ SELECT differ($$SELECT m.at, s.month, c.customer_id, c.is_new, c.purchases, c.va
 -- ---------------------------------------------------------------------------
 
 CREATE VIEW reached AS
-	SELECT customer_id::text, s.stage, s.position, o.closed_at IS NOT NULL AS is_closed, placed_at,
-		CASE WHEN completed_at IS NOT NULL THEN 5 WHEN shipped_at IS NOT NULL THEN 3 WHEN paid_at IS NOT NULL THEN 2 ELSE 1 END AS last
-	FROM orders AS o, unnest('{placed,paid,shipped,delivered,completed}'::text[]) WITH ORDINALITY AS s (stage, position);
-SELECT differ('SELECT position::bigint, stage, orders, closed, waiting, rate, share FROM retention.order_funnel(''2011-03-01'', ''2011-06-01 00:00+01'')', $$
-	SELECT position, stage, orders, closed, waiting, orders::numeric / nullif(lag(orders) OVER (ORDER BY position), 0), orders::numeric / first_value(orders) OVER (ORDER BY position)
+	SELECT m.at, customer_id::text, s.stage, s.position, coalesce(london(closed_at) <= m.at, false) AS is_closed, placed_at,
+		CASE WHEN london(completed_at) <= m.at THEN 5 WHEN london(shipped_at) <= m.at THEN 3 WHEN london(paid_at) <= m.at THEN 2 ELSE 1 END AS last
+	FROM moments AS m JOIN orders AS o ON london(o.placed_at) <= m.at
+		CROSS JOIN unnest('{placed,paid,shipped,delivered,completed}'::text[]) WITH ORDINALITY AS s (stage, position);
+SELECT differ('SELECT m.at, position::bigint, stage, orders, closed, waiting, rate, share FROM moments AS m, retention.order_funnel(''2011-03-01'', ''2011-10-01 00:00+01'', m.at)', $$
+	SELECT at, position, stage, orders, closed, waiting, orders::numeric / nullif(lag(orders) OVER (PARTITION BY at ORDER BY position), 0),
+		orders::numeric / first_value(orders) OVER (PARTITION BY at ORDER BY position)
 	FROM (
-		SELECT position, stage, count(*) FILTER (WHERE last >= position) AS orders,
+		SELECT at, position, stage, count(*) FILTER (WHERE last >= position) AS orders,
 			count(*) FILTER (WHERE last = position AND is_closed) AS closed, count(*) FILTER (WHERE last = position AND NOT is_closed) AS waiting
-		FROM reached WHERE london(placed_at) >= '2011-03-01' AND london(placed_at) < '2011-06-01 00:00+01' GROUP BY 1, 2
+		FROM reached WHERE london(placed_at) >= '2011-03-01' AND london(placed_at) < '2011-10-01 00:00+01' GROUP BY 1, 2, 3
 	) AS s$$) AS order_funnel;
-SELECT differ('SELECT s.stage, c.* FROM retention.order_funnel() AS s, retention.order_funnel_customers(s.stage) AS c', $$
-	SELECT stage, customer_id, count(*), count(*) FILTER (WHERE last = position AND is_closed), count(*) FILTER (WHERE last = position AND NOT is_closed)
-	FROM reached WHERE last >= position GROUP BY 1, 2$$) AS order_funnel_customers;
+SELECT differ('SELECT m.at, s.stage, c.* FROM moments AS m, retention.order_funnel(at => m.at) AS s, retention.order_funnel_customers(s.stage, at => m.at) AS c', $$
+	SELECT at, stage, customer_id, count(*), count(*) FILTER (WHERE last = position AND is_closed), count(*) FILTER (WHERE last = position AND NOT is_closed)
+	FROM reached WHERE last >= position GROUP BY 1, 2, 3$$) AS order_funnel_customers;
 
 -- ---------------------------------------------------------------------------
 -- What customers are worth
@@ -203,17 +211,33 @@ SELECT scheme, differ(format('SELECT * FROM retention.rfm_movement(''2011-09-15 
 	WHERE n.at = '2011-12-10 00:00+00'$$, scheme)) AS rfm_movement_customers
 FROM unnest('{global,cn8}'::text[]) AS scheme;
 
--- The shipped ladder, over all purchases.
+-- The shipped ladder, over all purchases and over a window; at a past moment
+-- of those who had joined or bought by then, as far as that is known.
+CREATE TABLE tier_totals AS
+	SELECT m.at, k.customer_id, w.tier_window, coalesce(s.purchases, 0) AS purchases, coalesce(s.spent, 0) AS spent,
+		count(b.value) AS counted, coalesce(sum(b.value), 0) AS counted_spent
+	FROM moments AS m CROSS JOIN known AS k CROSS JOIN (VALUES (NULL::interval), ('100 days')) AS w (tier_window)
+		LEFT JOIN (SELECT customer_id, min(london(paid_at)) AS first_at FROM bought GROUP BY 1) AS f USING (customer_id)
+		LEFT JOIN spent AS s ON s.at = m.at AND s.customer_id = k.customer_id
+		LEFT JOIN bought AS b ON b.at = m.at AND b.customer_id = k.customer_id AND (w.tier_window IS NULL OR b.paid_at >= m.wall - w.tier_window)
+	WHERE coalesce(least(k.joined_at, f.first_at) <= m.at, true)
+	GROUP BY m.at, k.customer_id, w.tier_window, s.purchases, s.spent;
 CREATE VIEW tiers AS
-	SELECT customer_id, purchases, spent,
-		CASE WHEN spent >= 20000 THEN 'diamond' WHEN spent >= 5000 OR purchases >= 20 THEN 'gold' WHEN spent >= 1000 OR purchases >= 5 THEN 'silver' ELSE 'member' END AS tier
-	FROM (
-		SELECT customer_id::text, coalesce(s.purchases, 0) AS purchases, coalesce(s.spent, 0) AS spent
-		FROM (SELECT DISTINCT customer_id::text FROM orders) AS c LEFT JOIN (SELECT * FROM spent WHERE at = '2011-12-10 00:00+00') AS s USING (customer_id)
-	) AS totals;
+	SELECT *, CASE WHEN counted_spent >= 20000 THEN 'diamond' WHEN counted_spent >= 5000 OR counted >= 20 THEN 'gold'
+		WHEN counted_spent >= 1000 OR counted >= 5 THEN 'silver' ELSE 'member' END AS tier
+	FROM tier_totals;
+SELECT at, count(*) AS customers FROM tiers WHERE tier_window IS NULL GROUP BY at ORDER BY at;
 UPDATE retention.shop SET tier_window = NULL;
-SELECT differ('SELECT * FROM retention.tier_distribution()', 'SELECT tier, count(*), count(*) / sum(count(*)) OVER (), sum(spent) FROM tiers GROUP BY 1') AS tier_distribution;
-SELECT differ('SELECT s.tier, c.* FROM retention.tier_distribution() AS s, retention.tier_distribution_customers(s.tier) AS c', 'SELECT tier, customer_id, purchases, spent FROM tiers') AS tier_distribution_customers;
+SELECT differ('SELECT * FROM retention.tier_distribution()', 'SELECT tier, count(*), count(*) / sum(count(*)) OVER (), sum(spent) FROM tiers WHERE tier_window IS NULL AND at = ''2011-12-10 00:00+00'' GROUP BY 1') AS tier_distribution;
+SELECT differ('SELECT m.at, s.* FROM moments AS m, retention.tier_distribution(m.at) AS s', 'SELECT at, tier, count(*), count(*) / sum(count(*)) OVER (PARTITION BY at), sum(spent) FROM tiers WHERE tier_window IS NULL GROUP BY 1, 2') AS tier_distribution;
+SELECT differ('SELECT s.tier, c.* FROM retention.tier_distribution() AS s, retention.tier_distribution_customers(s.tier) AS c',
+	'SELECT tier, customer_id, purchases, spent FROM tiers WHERE tier_window IS NULL AND at = ''2011-12-10 00:00+00''') AS tier_distribution_customers;
+UPDATE retention.shop SET tier_window = '100 days';
+SELECT differ('SELECT m.at, s.tier, c.* FROM moments AS m, retention.tier_distribution(m.at) AS s, retention.tier_distribution_customers(s.tier, m.at) AS c',
+	'SELECT at, tier, customer_id, purchases, spent FROM tiers WHERE tier_window IS NOT NULL') AS tier_distribution_customers;
+SELECT count(*) AS customers, count(*) FILTER (WHERE c.tier IS DISTINCT FROM retention.customer_tier(c.customer_id, NULL, c.at)) AS different
+FROM tiers AS c WHERE tier_window IS NOT NULL AND customer_id LIKE '%7';
+UPDATE retention.shop SET tier_window = NULL;
 
 -- ---------------------------------------------------------------------------
 -- After the first purchase
@@ -282,22 +306,40 @@ SELECT differ($$SELECT * FROM retention.product_pair_customers('85123A', '22423'
 
 CREATE TABLE logged_in AS
 	SELECT m.at, m.wall, v.customer_id::text, v.at AS came, v.app, kind FROM moments AS m JOIN visits AS v ON london(v.at) <= m.at WHERE customer_id IS NOT NULL;
+-- Everybody who joined, and everybody who came; the channel is where they came
+-- from, on the first day or before.
 CREATE TABLE fresh AS
-	SELECT at, wall, f.customer_id, f.app, coalesce(timezone('Europe/London', c.joined_at), f.came) AS new_at
-	FROM (SELECT DISTINCT ON (at, customer_id) * FROM logged_in WHERE kind = 'login' ORDER BY at, customer_id, came, app) AS f
-		LEFT JOIN retention.customer AS c ON c.customer_id = f.customer_id;
+	SELECT at, wall, customer_id, new_at, coalesce(CASE WHEN came::date <= new_at::date THEN app END, channel) AS app
+	FROM (
+		SELECT at, coalesce(k.wall, f.wall) AS wall, customer_id, f.came, f.app, k.channel, coalesce(timezone('Europe/London', k.joined_at), f.came) AS new_at
+		FROM (
+			SELECT m.at, m.wall, k.customer_id, CASE WHEN k.joined_at <= m.at THEN k.joined_at END AS joined_at, k.channel FROM moments AS m CROSS JOIN known AS k
+		) AS k
+			FULL JOIN (SELECT DISTINCT ON (at, customer_id) * FROM logged_in WHERE kind = 'login' ORDER BY at, customer_id, came, app) AS f USING (at, customer_id)
+	) AS f
+	WHERE new_at IS NOT NULL;
 CREATE INDEX ON logged_in (at, customer_id);
 ANALYZE logged_in, fresh;
-CREATE VIEW came_back AS
+SELECT count(*) AS customers, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM logged_in AS l WHERE l.at = f.at AND l.customer_id = f.customer_id AND l.kind = 'login')) AS never_came FROM fresh AS f;
+CREATE TABLE came_back AS
 	SELECT f.at, mode, days, f.app, f.customer_id, f.new_at, EXISTS (
 		SELECT FROM logged_in AS l WHERE l.at = f.at AND l.customer_id = f.customer_id AND l.kind = 'login' AND l.came > f.new_at
 			AND CASE mode WHEN 'classic' THEN l.came::date - f.new_at::date = days WHEN 'rolling' THEN l.came::date - f.new_at::date >= days ELSE l.came::date - f.new_at::date <= days END) AS returned
 	FROM fresh AS f, unnest('{classic,rolling,within}'::text[]) AS mode, unnest('{1,3,7,30}'::integer[]) AS days
 	WHERE f.new_at::date + days < f.wall::date;
-SELECT differ('SELECT m.at, mode, e.* FROM moments AS m, unnest(''{classic,rolling,within}''::text[]) AS mode, retention.event_retention(mode => mode, at => m.at) AS e', $$
-	SELECT at, mode, app, days, count(*), count(*) FILTER (WHERE returned), (count(*) FILTER (WHERE returned))::numeric / count(*) FROM came_back GROUP BY 1, 2, 3, 4$$) AS event_retention;
+-- By when they were new, too; a cell is there though nobody was observed so long.
+SELECT unit, differ(format('SELECT m.at, mode, e.* FROM moments AS m, unnest(''{classic,rolling,within}''::text[]) AS mode, retention.event_retention(mode => mode, at => m.at, period => %L) AS e', unit), format($$
+	SELECT at, mode, cohort, app, days, count(returned), CASE WHEN count(returned) > 0 THEN count(*) FILTER (WHERE returned) END,
+		(count(*) FILTER (WHERE returned))::numeric / nullif(count(returned), 0)
+	FROM (
+		SELECT at, mode, days, date_trunc(%L, new_at)::date AS cohort, app, customer_id
+		FROM fresh, unnest('{classic,rolling,within}'::text[]) AS mode, unnest('{1,3,7,30}'::integer[]) AS days
+	) AS f LEFT JOIN (SELECT at, mode, days, customer_id, returned FROM came_back) AS c USING (at, mode, days, customer_id)
+	GROUP BY 1, 2, 3, 4, 5$$, unit)) AS event_retention
+FROM unnest('{NULL,day,week,quarter}'::text[]) AS unit;
 SELECT differ('SELECT m.at, mode, days, e.* FROM moments AS m, unnest(''{classic,rolling,within}''::text[]) AS mode, unnest(''{1,3,7,30}''::integer[]) AS days,
-	retention.event_retention_customers(days, mode => mode, at => m.at) AS e', 'SELECT at, mode, days, app, customer_id, london(new_at), returned FROM came_back') AS event_retention_customers;
+	retention.event_retention_customers(days, mode => mode, at => m.at, period => ''week'') AS e',
+	'SELECT at, mode, days, date_trunc(''week'', new_at)::date, app, customer_id, london(new_at), returned FROM came_back') AS event_retention_customers;
 
 CREATE VIEW visitors AS
 	SELECT l.at, l.starts, l.current, l.customer_id, count(*) AS visits, bool_or(l.first < l.starts) AS came_before,
@@ -315,6 +357,18 @@ SELECT differ('SELECT m.at, v.* FROM moments AS m, retention.visit_conversion(at
 	) AS v$$) AS visit_conversion;
 SELECT differ('SELECT m.at, v.period_start, c.* FROM moments AS m, retention.visit_conversion(at => m.at) AS v, retention.visit_conversion_customers(v.period_start, at => m.at) AS c',
 	'SELECT at, starts, customer_id, visits, came_before, buys FROM visitor') AS visit_conversion_customers;
+
+-- ---------------------------------------------------------------------------
+-- What the shop's histories tell
+-- ---------------------------------------------------------------------------
+
+UPDATE retention.shop SET week_start = 'sunday';
+CREATE TABLE asked (at timestamptz);
+INSERT INTO asked VALUES ('2011-12-10 00:00+00'), ('2011-09-15 11:30+00'), ('2011-05-31 23:00+00');
+CREATE TABLE sold AS SELECT customer_id::text, london(paid_at) AS paid_at, total - refunded AS value FROM orders WHERE paid_at IS NOT NULL AND NOT (refunded > 0 AND refunded = total);
+\set zone Europe/London
+\set drill_unit week
+\i test/include/plain_analytics.sql
 
 DROP EXTENSION retention CASCADE;
 DROP SCHEMA drill_downs CASCADE;
