@@ -74,13 +74,11 @@ static OwnQuery find_missing = {
 	2, {"int4[]", "text[]"}
 };
 
-/* Nobody else sees a row that was just made, so it needs no lock. */
 static OwnQuery insert_one = {
 	"WITH customer AS ("
 	"INSERT INTO retention.customer (shop_id, customer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)"
-	" INSERT INTO retention.customer_stats AS s (shop_id, customer_id) VALUES ($1, $2)"
-	" ON CONFLICT DO NOTHING"
-	" RETURNING " STATS_OF_CUSTOMER,
+	" INSERT INTO retention.customer_stats (shop_id, customer_id) VALUES ($1, $2)"
+	" ON CONFLICT DO NOTHING",
 	2, {"int4", "text"}
 };
 
@@ -347,7 +345,7 @@ customers_lock_known(CustomerKey *key)
 static CustomerSet *
 insert_unknown(CustomerKey *key)
 {
-	return run_for_key(&insert_one, key) == 0 ? NULL : read_locked(1);
+	return run_for_key(&insert_one, key) == 0 ? NULL : customers_lock_known(key);
 }
 
 static void
