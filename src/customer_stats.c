@@ -5,6 +5,7 @@
 #include "customer_stats.h"
 
 #include "own_query.h"
+#include "own_table.h"
 #include "retention.h"
 
 #include "access/htup_details.h"
@@ -26,6 +27,8 @@ static const char *const stats_columns[] = {
 };
 
 #define N_STATS_COLUMNS lengthof(stats_columns)
+
+static OwnTable stats_table = {{.table = "customer_stats"}, 2, N_STATS_COLUMNS, stats_columns};
 
 #define STATS_OF_CUSTOMER \
 	"s.shop_id, s.customer_id, s.first_purchase_at, s.last_purchase_at," \
@@ -71,13 +74,11 @@ static OwnQuery find_missing = {
 	2, {"int4[]", "text[]"}
 };
 
-/* Nobody else sees a row that was just made, so it needs no lock. */
 static OwnQuery insert_one = {
 	"WITH customer AS ("
 	"INSERT INTO retention.customer (shop_id, customer_id) VALUES ($1, $2) ON CONFLICT DO NOTHING)"
-	" INSERT INTO retention.customer_stats AS s (shop_id, customer_id) VALUES ($1, $2)"
-	" ON CONFLICT DO NOTHING"
-	" RETURNING " STATS_OF_CUSTOMER,
+	" INSERT INTO retention.customer_stats (shop_id, customer_id) VALUES ($1, $2)"
+	" ON CONFLICT DO NOTHING",
 	2, {"int4", "text"}
 };
 
@@ -117,37 +118,6 @@ static OwnQuery update_stats = {
 	" FROM unnest($1) AS u"
 	" WHERE s.shop_id = u.shop_id AND s.customer_id = u.customer_id",
 	1, {"retention.customer_stats[]"}
-};
-
-static OwnQuery update_one = {
-	"UPDATE retention.customer_stats s"
-	" SET first_purchase_at = $3,"
-	" last_purchase_at = $4,"
-	" purchases = $5,"
-	" unpaid_orders = $6,"
-	" unlinked_refunds = $7,"
-	" spent = $8,"
-	" points_posted = $9,"
-	" points_debt = $10,"
-	" points_held = $11,"
-	" last_entry_no = $12,"
-	" points_as_of = $13,"
-	" points_due_at = $14,"
-	" tier = $15,"
-	" tier_since = $16,"
-	" tier_below_since = $17,"
-	" tier_review_at = $18,"
-	" history_from = $19,"
-	" history = $20"
-	" WHERE s.shop_id = $1 AND s.customer_id = $2",
-	N_STATS_COLUMNS, {
-		"int4", "text", "timestamptz", "timestamptz",
-		"int8", "int8", "int8", "numeric",
-		"int8", "int8", "int8", "int8",
-		"timestamptz", "timestamptz",
-		"text", "timestamptz", "timestamptz", "timestamptz",
-		"timestamptz", "retention.purchase_history"
-	}
 };
 
 int
@@ -240,38 +210,48 @@ customer_key_as_args(const Customer *customer, Datum *args)
 	args[1] = CStringGetTextDatum(customer->key.customer_id);
 }
 
-static void
-customer_read(Customer *customer, HeapTuple tuple)
+static int64
+int64_of(Datum value, bool isnull)
 {
-	bool		isnull;
-	Datum		history;
+	return isnull ? 0 : DatumGetInt64(value);
+}
 
-	customer->key.shop_id = (int32) own_int64(tuple, 1);
-	customer->key.customer_id = own_text(tuple, 2);
-	customer->first_purchase_at = own_time(tuple, 3);
-	customer->last_purchase_at = own_time(tuple, 4);
-	customer->purchases = own_int64(tuple, 5);
-	customer->unpaid_orders = own_int64(tuple, 6);
-	customer->unlinked_refunds = own_int64(tuple, 7);
-	customer->spent = own_numeric(tuple, 8);
-	customer->points_posted = own_int64(tuple, 9);
-	customer->points_debt = own_int64(tuple, 10);
-	customer->points_held = own_int64(tuple, 11);
-	customer->last_entry_no = own_int64(tuple, 12);
-	customer->points_as_of = own_time(tuple, 13);
-	customer->points_due_at = own_time(tuple, 14);
-	customer->tier = own_text(tuple, 15);
-	customer->tier_since = own_time(tuple, 16);
-	customer->tier_below_since = own_time(tuple, 17);
-	customer->tier_review_at = own_time(tuple, 18);
-	customer->history_from = own_time(tuple, 19);
-	history = own_copy(tuple, 20, &isnull);
-	customer->history = isnull ? NULL : (PurchaseHistory *) DatumGetPointer(history);
+static TimestampTz
+time_of(Datum value, bool isnull)
+{
+	return isnull ? NO_TIME : DatumGetTimestampTz(value);
+}
+
+/* From the columns of customer_stats, in their order. */
+static void
+customer_read(Customer *customer, const Datum *v, const bool *isnull)
+{
+	customer->key.shop_id = DatumGetInt32(v[0]);
+	customer->key.customer_id = TextDatumGetCString(v[1]);
+	customer->first_purchase_at = time_of(v[2], isnull[2]);
+	customer->last_purchase_at = time_of(v[3], isnull[3]);
+	customer->purchases = int64_of(v[4], isnull[4]);
+	customer->unpaid_orders = int64_of(v[5], isnull[5]);
+	customer->unlinked_refunds = int64_of(v[6], isnull[6]);
+	customer->spent = isnull[7] ? NULL : DatumGetNumericCopy(v[7]);
+	customer->points_posted = int64_of(v[8], isnull[8]);
+	customer->points_debt = int64_of(v[9], isnull[9]);
+	customer->points_held = int64_of(v[10], isnull[10]);
+	customer->last_entry_no = int64_of(v[11], isnull[11]);
+	customer->points_as_of = time_of(v[12], isnull[12]);
+	customer->points_due_at = time_of(v[13], isnull[13]);
+	customer->tier = isnull[14] ? NULL : TextDatumGetCString(v[14]);
+	customer->tier_since = time_of(v[15], isnull[15]);
+	customer->tier_below_since = time_of(v[16], isnull[16]);
+	customer->tier_review_at = time_of(v[17], isnull[17]);
+	customer->history_from = time_of(v[18], isnull[18]);
+	customer->history = isnull[19] ? NULL : (PurchaseHistory *) PG_DETOAST_DATUM_COPY(v[19]);
 	customer->builder = NULL;
 	customer->history_changed = false;
 	customer->changed = false;
 	customer->unpaid_orders_read = customer->unpaid_orders;
 	customer->unlinked_refunds_read = customer->unlinked_refunds;
+	customer->row = NULL;
 }
 
 /*
@@ -316,9 +296,27 @@ read_locked(int nkeys)
 	CustomerSet *set = (CustomerSet *) palloc0(sizeof(CustomerSet));
 
 	set->customers = (Customer *) palloc(Max(nkeys, 1) * sizeof(Customer));
-	for (int i = 0; i < nkeys; i++)
-		customer_read(&set->customers[i], SPI_tuptable->vals[i]);
 	set->ncustomers = nkeys;
+	for (int i = 0; i < nkeys; i++)
+	{
+		Datum		values[N_STATS_COLUMNS];
+		bool		isnull[N_STATS_COLUMNS];
+
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, isnull);
+		customer_read(&set->customers[i], values, isnull);
+	}
+	return set;
+}
+
+static CustomerSet *
+one_locked(HeapTuple row, const Datum *values, const bool *isnull)
+{
+	CustomerSet *set = (CustomerSet *) palloc0(sizeof(CustomerSet));
+
+	set->customers = (Customer *) palloc(sizeof(Customer));
+	set->ncustomers = 1;
+	customer_read(&set->customers[0], values, isnull);
+	set->customers[0].row = row;
 	return set;
 }
 
@@ -328,6 +326,15 @@ read_locked(int nkeys)
 CustomerSet *
 customers_lock_known(CustomerKey *key)
 {
+	HeapTuple	row;
+	Datum		values[N_STATS_COLUMNS];
+	bool		isnull[N_STATS_COLUMNS];
+	Datum		key_values[2];
+
+	key_values[0] = Int32GetDatum(key->shop_id);
+	key_values[1] = CStringGetTextDatum(key->customer_id);
+	if (own_table_lock(&stats_table, key_values, &row, values, isnull))
+		return row == NULL ? NULL : one_locked(row, values, isnull);
 	return run_for_key(&lock_one, key) == 0 ? NULL : read_locked(1);
 }
 
@@ -338,7 +345,7 @@ customers_lock_known(CustomerKey *key)
 static CustomerSet *
 insert_unknown(CustomerKey *key)
 {
-	return run_for_key(&insert_one, key) == 0 ? NULL : read_locked(1);
+	return run_for_key(&insert_one, key) == 0 ? NULL : customers_lock_known(key);
 }
 
 static void
@@ -521,11 +528,11 @@ customers_write(CustomerSet *set)
 			customer->history = customer_finish_history(customer);
 
 		customer_to_row(customer, values, nulls);
-		if (set->ncustomers == 1)
-			own_execute_row(&update_one, values, nulls);
-		else
+		if (customer->row == NULL ||
+			!own_table_update(&stats_table, customer->row, values, nulls))
 			own_rows_add(&rows, N_STATS_COLUMNS, stats_columns, values, nulls);
 
+		customer->row = NULL;
 		customer->changed = false;
 		customer->history_changed = false;
 	}

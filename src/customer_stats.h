@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "utils/numeric.h"
 
@@ -50,6 +51,7 @@ typedef struct Customer
 	TimestampTz tier_review_at; /* no change by time alone before; NO_TIME: ever */
 
 	/* private to customer_stats.c and customer_history.c */
+	HeapTuple	row;			/* as it was locked, when it was alone; or NULL */
 	TimestampTz history_from;
 	PurchaseHistory *history;
 	HistoryBuilder *builder;

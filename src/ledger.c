@@ -9,6 +9,7 @@
 #include "ledger.h"
 
 #include "expiry.h"
+#include "own_table.h"
 #include "retention.h"
 
 #include "access/htup_details.h"
@@ -48,16 +49,8 @@ static OwnQuery insert_lots = {
 	1, {"retention.points_lot[]"}
 };
 
-/* One row, which is the rule, needs no array. */
-static OwnQuery insert_entry = {
-	"INSERT INTO retention.points_entry SELECT ($1).*",
-	1, {"retention.points_entry"}
-};
-
-static OwnQuery insert_lot = {
-	"INSERT INTO retention.points_lot SELECT ($1).*",
-	1, {"retention.points_lot"}
-};
+static OwnTable entry_table = {{.table = "points_entry"}};
+static OwnTable lot_table = {{.table = "points_lot"}};
 
 void
 ledger_begin(Ledger *ledger, TimestampTz now)
@@ -353,19 +346,19 @@ ledger_reverse(Ledger *ledger, Customer *customer, const Accrual *accrual,
 	}
 }
 
+static void
+write_rows(OwnRows *rows, OwnTable *table, OwnQuery *query)
+{
+	if (!own_table_insert_tuples(table, rows->rows, rows->nrows))
+		own_rows_execute(rows, query);
+	rows->nrows = 0;
+}
+
 void
 ledger_write(Ledger *ledger)
 {
-	if (ledger->entries.nrows == 1)
-		own_execute(&insert_entry, ledger->entries.rows, NULL);
-	else
-		own_rows_execute(&ledger->entries, &insert_entries);
-	if (ledger->lots.nrows == 1)
-		own_execute(&insert_lot, ledger->lots.rows, NULL);
-	else
-		own_rows_execute(&ledger->lots, &insert_lots);
-	ledger->entries.nrows = 0;
-	ledger->lots.nrows = 0;
+	write_rows(&ledger->entries, &entry_table, &insert_entries);
+	write_rows(&ledger->lots, &lot_table, &insert_lots);
 }
 
 /*

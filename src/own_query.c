@@ -232,16 +232,6 @@ own_execute(OwnQuery *query, Datum *args, const char *nulls)
 }
 
 uint64
-own_execute_row(OwnQuery *query, Datum *values, const bool *isnull)
-{
-	char		nulls[OWN_QUERY_MAX_ARGS];
-
-	for (int i = 0; i < query->nargs; i++)
-		nulls[i] = isnull[i] ? 'n' : ' ';
-	return own_execute(query, values, nulls);
-}
-
-uint64
 own_read(OwnQuery *query, Datum *args, const char *nulls)
 {
 	return run_query(query, args, nulls, true);
@@ -319,17 +309,20 @@ own_rows_add(OwnRows *rows, int ncolumns, const char *const *columns,
 	{
 		rows->capacity = rows->capacity ? rows->capacity * 2 : 8;
 		rows->rows = rows->rows ?
-			(Datum *) repalloc(rows->rows, rows->capacity * sizeof(Datum)) :
-			(Datum *) palloc(rows->capacity * sizeof(Datum));
+			(HeapTuple *) repalloc(rows->rows, rows->capacity * sizeof(HeapTuple)) :
+			(HeapTuple *) palloc(rows->capacity * sizeof(HeapTuple));
 	}
-	rows->rows[rows->nrows++] =
-		HeapTupleGetDatum(heap_form_tuple(rows->tupdesc, rows->row_values, rows->row_nulls));
+	rows->rows[rows->nrows++] = heap_form_tuple(rows->tupdesc, rows->row_values, rows->row_nulls);
 }
 
 Datum
 own_rows_array(OwnRows *rows)
 {
-	return PointerGetDatum(construct_array(rows->rows, rows->nrows,
+	Datum	   *values = (Datum *) palloc(rows->nrows * sizeof(Datum));
+
+	for (int i = 0; i < rows->nrows; i++)
+		values[i] = HeapTupleGetDatum(rows->rows[i]);
+	return PointerGetDatum(construct_array(values, rows->nrows,
 										   rows->tupdesc->tdtypeid,
 										   -1, false, TYPALIGN_DOUBLE));
 }

@@ -59,9 +59,6 @@ extern int	own_execute_latest(SPIPlanPtr plan, Datum *args, const char *nulls);
 /* Runs inside SPI; returns the number of rows, which are in SPI_tuptable. */
 extern uint64 own_execute(OwnQuery *query, Datum *args, const char *nulls);
 
-/* The same, with its NULLs told as those of a row are. */
-extern uint64 own_execute_row(OwnQuery *query, Datum *values, const bool *isnull);
-
 /* The same for a function that only reads: what the calling query sees. */
 extern uint64 own_read(OwnQuery *query, Datum *args, const char *nulls);
 
@@ -82,7 +79,7 @@ typedef struct OwnRows
 	const char *const *columns; /* those that the attributes are of */
 	int			ncolumns;
 	int		   *attributes;
-	Datum	   *rows;
+	HeapTuple  *rows;
 	int			nrows;
 	int			capacity;
 } OwnRows;

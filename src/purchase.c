@@ -4,25 +4,17 @@
  */
 #include "purchase.h"
 
-#include "compat.h"
 #include "order_index.h"
 #include "own_query.h"
+#include "own_table.h"
 #include "retention.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/skey.h"
-#include "access/stratnum.h"
-#include "access/table.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 static const char *const purchase_columns[] = {
@@ -35,6 +27,12 @@ static const char *const purchase_columns[] = {
 };
 
 #define N_PURCHASE_COLUMNS lengthof(purchase_columns)
+
+static OwnTable purchase_table = {{.table = "purchase"}, 2, N_PURCHASE_COLUMNS, purchase_columns};
+
+static const char *const error_columns[] = {"source_id", "order_id"};
+
+static OwnTable error_table = {{.table = "sync_error"}, 2, 2, error_columns};
 
 #define READ_PURCHASE \
 	"p.shop_id, p.customer_id," \
@@ -67,28 +65,20 @@ static OwnQuery read_of_customer = {
 	3, {"int4", "int4", "text"}, true
 };
 
-/* One order is written without making an array of it. */
-static OwnQuery insert_one = {
+static OwnQuery insert_purchases = {
 	"INSERT INTO retention.purchase (source_id, order_id, shop_id, customer_id,"
 	" placed_at, paid_at, shipped_at, delivered_at, completed_at, closed_at,"
 	" total, paid, refunded, refunded_by_orders, is_refund, refund_of, value,"
 	" currency, channel, staff, referrer, points_used, close_reason, attributes,"
 	" accrual_due_at, accrued_at, accrual_rate, accrual_multiplier, accrued_points,"
 	" accrual_rule)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
-	" $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
-	N_PURCHASE_COLUMNS, {
-		"int4", "text", "int4", "text",
-		"timestamptz", "timestamptz", "timestamptz", "timestamptz", "timestamptz", "timestamptz",
-		"numeric", "numeric", "numeric", "numeric", "bool", "text", "numeric",
-		"text", "text", "text", "text", "int8", "text", "jsonb",
-		"timestamptz", "timestamptz", "numeric", "numeric", "int8",
-		"jsonb"
-	}
-};
-
-static OwnQuery insert_purchases = {
-	"INSERT INTO retention.purchase SELECT u.* FROM unnest($1) AS u",
+	" SELECT u.source_id, u.order_id, u.shop_id, u.customer_id,"
+	" u.placed_at, u.paid_at, u.shipped_at, u.delivered_at, u.completed_at, u.closed_at,"
+	" u.total, u.paid, u.refunded, u.refunded_by_orders, u.is_refund, u.refund_of, u.value,"
+	" u.currency, u.channel, u.staff, u.referrer, u.points_used, u.close_reason, u.attributes,"
+	" u.accrual_due_at, u.accrued_at, u.accrual_rate, u.accrual_multiplier, u.accrued_points,"
+	" u.accrual_rule"
+	" FROM unnest($1) AS u",
 	1, {"retention.purchase[]"}
 };
 
@@ -162,13 +152,19 @@ all_refunded(const Purchase *purchase)
 	return numeric_add_opt_error(purchase->refunded, purchase->refunded_by_orders, NULL);
 }
 
+static Numeric
+net_of(const Purchase *purchase, Numeric refunded)
+{
+	Numeric		net = numeric_sub_opt_error(purchase->paid, refunded, NULL);
+
+	return is_positive(net) ? net : int64_to_numeric(0);
+}
+
 /* Paid less refunded, never below zero: what points follow. */
 Numeric
 purchase_net(const Purchase *purchase)
 {
-	Numeric		net = numeric_sub_opt_error(purchase->paid, all_refunded(purchase), NULL);
-
-	return is_positive(net) ? net : int64_to_numeric(0);
+	return net_of(purchase, all_refunded(purchase));
 }
 
 /*
@@ -187,7 +183,7 @@ purchase_set_value(Purchase *purchase)
 		DatumGetBool(DirectFunctionCall2(numeric_ge, NumericGetDatum(refunded),
 										 NumericGetDatum(purchase->paid))))
 		return;
-	purchase->value = purchase_net(purchase);
+	purchase->value = net_of(purchase, refunded);
 }
 
 static bool
@@ -280,29 +276,14 @@ purchase_from_tuple(HeapTuple tuple, char *order_id, int first)
 	return purchase;
 }
 
-/*
- * Whether one of our tables has a row of that order, by its primary key.
- */
 static bool
-table_has_order(const char *table, int32 source_id, Datum order_id)
+has_order(OwnTable *table, int32 source_id, const char *order_id)
 {
-	Relation	rel = table_open(retention_relation(table), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	bool		found;
+	Datum		key[2];
 
-	/* By text as both columns are: with the collation "C". */
-	ScanKeyInit(&keys[0], get_attnum(RelationGetRelid(rel), "source_id"),
-				BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(source_id));
-	ScanKeyInit(&keys[1], get_attnum(RelationGetRelid(rel), "order_id"),
-				BTEqualStrategyNumber, F_TEXTEQ, order_id);
-	scan = systable_beginscan(rel, primary_key_index(rel), true, snapshot, 2, keys);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
-	return found;
+	key[0] = Int32GetDatum(source_id);
+	key[1] = CStringGetTextDatum(order_id);
+	return own_table_has(table, key);
 }
 
 /* Where the order of a row of the current SPI result stands among those asked for. */
@@ -327,7 +308,7 @@ purchases_read(int32 source_id, char **order_ids, int norders, Purchase **purcha
 	memset(purchases, 0, norders * sizeof(Purchase *));
 
 	/* Most single orders are new, and to see that takes no statement. */
-	if (norders == 1 && !table_has_order("purchase", source_id, CStringGetTextDatum(order_ids[0])))
+	if (norders == 1 && !has_order(&purchase_table, source_id, order_ids[0]))
 		return;
 
 	args[0] = Int32GetDatum(source_id);
@@ -355,7 +336,7 @@ purchases_read_errors(int32 source_id, char **order_ids, int norders, bool *had_
 	memset(had_error, 0, norders * sizeof(bool));
 	if (norders == 1)
 	{
-		had_error[0] = table_has_order("sync_error", source_id, CStringGetTextDatum(order_ids[0]));
+		had_error[0] = has_order(&error_table, source_id, order_ids[0]);
 		return;
 	}
 
@@ -423,30 +404,39 @@ purchase_to_row(int32 source_id, const Purchase *p, Datum *v, bool *isnull)
 	isnull[29] = !p->has_accrual_rule;
 }
 
-static uint64
-purchases_write(int32 source_id, Purchase **purchases, int n, OwnQuery *query)
+static void
+collect_rows(int32 source_id, Purchase **purchases, int n, OwnRows *rows)
 {
-	OwnRows		rows;
 	Datum		v[N_PURCHASE_COLUMNS];
 	bool		isnull[N_PURCHASE_COLUMNS];
 
-	own_rows_init(&rows, "purchase");
+	own_rows_init(rows, "purchase");
 	for (int i = 0; i < n; i++)
 	{
 		purchase_to_row(source_id, purchases[i], v, isnull);
-		own_rows_add(&rows, N_PURCHASE_COLUMNS, purchase_columns, v, isnull);
+		own_rows_add(rows, N_PURCHASE_COLUMNS, purchase_columns, v, isnull);
 	}
-	return own_rows_execute(&rows, query);
 }
 
 static uint64
-purchase_write_one(int32 source_id, const Purchase *purchase)
+insert_many(int32 source_id, Purchase **purchases, int n)
+{
+	OwnRows		rows;
+
+	collect_rows(source_id, purchases, n, &rows);
+	if (own_table_insert_tuples(&purchase_table, rows.rows, n))
+		return n;
+	return own_rows_execute(&rows, &insert_purchases);
+}
+
+static uint64
+insert_one(int32 source_id, Purchase *purchase)
 {
 	Datum		v[N_PURCHASE_COLUMNS];
 	bool		isnull[N_PURCHASE_COLUMNS];
 
 	purchase_to_row(source_id, purchase, v, isnull);
-	return own_execute_row(&insert_one, v, isnull);
+	return own_table_insert(&purchase_table, v, isnull) ? 1 : insert_many(source_id, &purchase, 1);
 }
 
 static void
@@ -478,8 +468,8 @@ purchases_insert(int32 source_id, Purchase **purchases, int n)
 
 	PG_TRY();
 	{
-		check_written(n == 1 ? purchase_write_one(source_id, purchases[0]) :
-					  purchases_write(source_id, purchases, n, &insert_purchases), n);
+		check_written(n == 1 ? insert_one(source_id, purchases[0]) :
+					  insert_many(source_id, purchases, n), n);
 	}
 	PG_CATCH();
 	{
@@ -498,7 +488,10 @@ purchases_insert(int32 source_id, Purchase **purchases, int n)
 void
 purchases_update(int32 source_id, Purchase **purchases, int n)
 {
-	check_written(purchases_write(source_id, purchases, n, &update_purchases), n);
+	OwnRows		rows;
+
+	collect_rows(source_id, purchases, n, &rows);
+	check_written(own_rows_execute(&rows, &update_purchases), n);
 }
 
 void

@@ -305,7 +305,10 @@ sync_write_purchases(SyncBatch *batch, bool refunds_only)
 			updates[nupdates++] = item->after;
 		else
 			continue;
-		item->recorded = item->after ? purchase_copy(item->after) : NULL;
+
+		/* What is written last of all is not compared with anything any more. */
+		if (refunds_only)
+			item->recorded = item->after ? purchase_copy(item->after) : NULL;
 	}
 
 	purchases_delete(batch->source->source_id, deletes, ndeletes);
