@@ -48,4 +48,13 @@
 #define primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
 #endif
 
+/* 18 asks for the direction instead of the strategy. */
+#if PG_VERSION_NUM < 180000
+#define sort_support_for_index(index, reverse, ssup) \
+	PrepareSortSupportFromIndexRel(index, (reverse) ? BTGreaterStrategyNumber : BTLessStrategyNumber, ssup)
+#else
+#define sort_support_for_index(index, reverse, ssup) \
+	PrepareSortSupportFromIndexRel(index, reverse, ssup)
+#endif
+
 #endif							/* RETENTION_COMPAT_H */

@@ -476,9 +476,7 @@ fill_sort(IndexFill *fill)
 		key->ssup_collation = fill->index->rd_indcollation[i];
 		key->ssup_nulls_first = (options & INDOPTION_NULLS_FIRST) != 0;
 		key->ssup_attno = i + 1;
-		PrepareSortSupportFromIndexRel(fill->index,
-									   (options & INDOPTION_DESC) != 0 ?
-									   BTGreaterStrategyNumber : BTLessStrategyNumber, key);
+		sort_support_for_index(fill->index, (options & INDOPTION_DESC) != 0, key);
 	}
 	qsort_arg(fill->rows, fill->nentries, sizeof(int), compare_entries, fill);
 }
