@@ -664,14 +664,14 @@ BEGIN
 	ELSE
 		RETURN QUERY
 		SELECT total.customer_id, total.last_purchase_at, total.purchases, total.spent,
-			retention.rfm_score(total.last_purchase_at, total.purchases, total.spent, cuts)
+			retention.rfm_score(total.last_purchase_at, total.purchases, total.spent, cuts, moment)
 		FROM retention.customer_totals(moment, shop) AS total;
 	END IF;
 END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_scores(retention.rfm_cuts, timestamptz, text) IS
-	'RFM scores (RFM 得分) of the attached shop''s customers as of a moment: by fifths of the shop''s customers, or by fixed cut points as rfm_cuts() returns them. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'RFM scores (RFM 得分) of the attached shop''s customers as of a moment: by fifths of the shop''s customers, or by fixed cut points as rfm_cuts() returns them, those of recency moved from cuts.at to the moment. Where cut points are NULL that score is NULL; cuts with nothing in them are none. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_cuts(
 	at timestamptz DEFAULT NULL,
@@ -702,14 +702,15 @@ BEGIN
 			ARRAY(
 				SELECT coalesce(min(scored.spent) FILTER (WHERE (scored.score).monetary >= s), 'infinity')
 				FROM scored RIGHT JOIN generate_series(2, 5) AS s ON true GROUP BY s ORDER BY s
-			)
+			),
+			moment
 		)::retention.rfm_cuts
 	);
 END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_cuts(timestamptz, text) IS
-	'Cut points of the RFM scores as they are at a moment, to be frozen: rfm_score(last_purchase, purchases, spent, cuts) then gives every customer the same scores as rfm_score() OVER () does, and keeps scores comparable later. A score that nobody reaches begins at infinity (for purchases, at the largest bigint). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Cut points of the RFM scores as they are at a moment, to be frozen: rfm_score(last_purchase, purchases, spent, cuts, at) then gives every customer the same scores as rfm_score() OVER () does, and keeps scores comparable later. A score that nobody reaches begins at infinity (for purchases, at the largest bigint). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_grid(
 	cuts retention.rfm_cuts DEFAULT NULL,
@@ -761,7 +762,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
-	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; with cuts by these fixed cut points, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; with cuts by these fixed cut points, at both moments as many days ago as when they were frozen, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_movement_customers(
 	since timestamptz,
