@@ -47,23 +47,44 @@ COMMENT ON DOMAIN retention.monetary_cuts IS 'Four cut points of the amount spen
 CREATE TYPE retention.rfm_cuts AS (
 	recency retention.recency_cuts,
 	frequency retention.frequency_cuts,
-	monetary retention.monetary_cuts
+	monetary retention.monetary_cuts,
+	at timestamptz
 );
 
 COMMENT ON TYPE retention.rfm_cuts IS 'Cut points that keep RFM scores comparable over time: from each of them on a value scores one more';
-COMMENT ON COLUMN retention.rfm_cuts.recency IS 'Four moments of the last purchase, ascending';
+COMMENT ON COLUMN retention.rfm_cuts.recency IS 'Four moments of the last purchase, ascending, as seen from at';
 COMMENT ON COLUMN retention.rfm_cuts.frequency IS 'Four numbers of purchases, ascending';
 COMMENT ON COLUMN retention.rfm_cuts.monetary IS 'Four amounts spent, ascending';
+COMMENT ON COLUMN retention.rfm_cuts.at IS 'The moment they were frozen at: seen from a later one, the cut points of recency lie so much later. NULL: they stay where they are';
 
 -- The body is parsed here and now, so no search path can change its meaning.
-CREATE FUNCTION retention.rfm_score(last_purchase timestamptz, purchases bigint, spent numeric, cuts retention.rfm_cuts)
+-- Times are subtracted by the clock of UTC: the days of an interval would be
+-- those of the session's time zone.
+CREATE FUNCTION retention.rfm_score(
+	last_purchase timestamptz,
+	purchases bigint,
+	spent numeric,
+	cuts retention.rfm_cuts,
+	at timestamptz DEFAULT NULL
+)
 	RETURNS retention.rfm_score
 	LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 	RETURN ROW(
-		1 + pg_catalog.width_bucket(last_purchase, (cuts).recency),
+		1 + pg_catalog.width_bucket(
+			CASE
+				WHEN pg_catalog.isfinite(at) AND pg_catalog.isfinite((cuts).at)
+				THEN pg_catalog.timezone(
+					'UTC',
+					pg_catalog.timezone('UTC', last_purchase)
+						- (pg_catalog.timezone('UTC', at) - pg_catalog.timezone('UTC', (cuts).at))
+				)
+				ELSE last_purchase
+			END,
+			(cuts).recency
+		),
 		1 + pg_catalog.width_bucket(purchases, (cuts).frequency),
 		1 + pg_catalog.width_bucket(spent, (cuts).monetary)
 	)::retention.rfm_score;
 
-COMMENT ON FUNCTION retention.rfm_score(timestamptz, bigint, numeric, retention.rfm_cuts) IS
-	'RFM scores by fixed cut points: 1 + the number of cut points not above the value; where a value or its cut points are NULL that score is NULL';
+COMMENT ON FUNCTION retention.rfm_score(timestamptz, bigint, numeric, retention.rfm_cuts, timestamptz) IS
+	'RFM scores by fixed cut points: 1 + the number of cut points not above the value; where a value or its cut points are NULL that score is NULL. at is the moment from which to look: cut points of recency move with it from cuts.at, by the time that has passed, so that who has not bought since scores less and less; where either is NULL (at when left out) or infinite they stay where they are. A date or timestamp as last purchase is read in the session''s time zone: cast it AT TIME ZONE where that may differ';

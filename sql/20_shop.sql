@@ -85,6 +85,10 @@ CREATE TABLE retention.shop (
 	forecast_days integer NOT NULL DEFAULT 365 CHECK (forecast_days BETWEEN 1 AND 3650),
 	forecast_discount numeric NOT NULL DEFAULT 0.1 CHECK (forecast_discount BETWEEN 0 AND 10),
 	forecast_refit_days integer NOT NULL DEFAULT 7 CHECK (forecast_refit_days > 0),
+	rfm_cuts retention.rfm_cuts CHECK (
+		rfm_cuts IS NULL
+		OR ((rfm_cuts).recency IS NOT NULL AND (rfm_cuts).frequency IS NOT NULL AND (rfm_cuts).monetary IS NOT NULL)
+	),
 	CHECK (points_expiry <> 'months' OR points_expiry_months > 0)
 );
 
@@ -136,6 +140,7 @@ COMMENT ON COLUMN retention.shop.forecast_model IS 'Model of the forecast: mbgnb
 COMMENT ON COLUMN retention.shop.forecast_days IS 'How many days ahead expected purchases and customer lifetime value look';
 COMMENT ON COLUMN retention.shop.forecast_discount IS 'By how much a purchase a year from now is worth less: 0.1 is 10 per cent';
 COMMENT ON COLUMN retention.shop.forecast_refit_days IS 'The forecast''s models are fitted again after so many days';
+COMMENT ON COLUMN retention.shop.rfm_cuts IS 'Frozen cut points of its RFM scores, as rfm_cuts() returns them, all three sets; those of recency go with time from their moment on. NULL: scores are by fifths of its customers at the time';
 COMMENT ON COLUMN retention.shop.week_start IS 'The day on which the shop''s weeks begin: monday, ..., sunday';
 
 -- A bonus that is switched on counts from then on, not for the past.

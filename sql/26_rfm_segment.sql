@@ -122,12 +122,13 @@ CREATE TABLE retention.rfm_segment_override (
 	segment_en text,
 	advice text,
 	advice_zh text,
-	PRIMARY KEY (scheme, recency, frequency, monetary)
+	shop_id integer,
+	UNIQUE NULLS NOT DISTINCT (shop_id, scheme, recency, frequency, monetary)
 );
 
 SELECT pg_catalog.pg_extension_config_dump('retention.rfm_segment_override', '');
 
-COMMENT ON TABLE retention.rfm_segment_override IS 'Your own names for cells of a shipped scheme, or a scheme of your own';
+COMMENT ON TABLE retention.rfm_segment_override IS 'Your own names for cells of a shipped scheme, or a scheme of your own; a shop''s own come before those for all shops, and these before the shipped ones';
 COMMENT ON COLUMN retention.rfm_segment_override.scheme IS 'Name of the scheme: a shipped one, or a new one';
 COMMENT ON COLUMN retention.rfm_segment_override.recency IS 'Recency score, 1 to 5';
 COMMENT ON COLUMN retention.rfm_segment_override.frequency IS 'Frequency score, 1 to 5';
@@ -137,6 +138,7 @@ COMMENT ON COLUMN retention.rfm_segment_override.segment_zh IS 'Name in Chinese'
 COMMENT ON COLUMN retention.rfm_segment_override.segment_en IS 'Name in English';
 COMMENT ON COLUMN retention.rfm_segment_override.advice IS 'What to do about these customers, in one line';
 COMMENT ON COLUMN retention.rfm_segment_override.advice_zh IS 'The same in Chinese (运营建议)';
+COMMENT ON COLUMN retention.rfm_segment_override.shop_id IS 'The shop whose own name it is; NULL for all shops';
 
 CREATE TRIGGER invalidate_cache
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.rfm_segment_default
@@ -146,18 +148,28 @@ CREATE TRIGGER invalidate_cache
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON retention.rfm_segment_override
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.invalidate_cache();
 
-CREATE FUNCTION retention.rfm_segment(recency integer, frequency integer, monetary integer, scheme text DEFAULT 'global')
+CREATE FUNCTION retention.rfm_segment(
+	recency integer,
+	frequency integer,
+	monetary integer,
+	scheme text DEFAULT 'global',
+	shop text DEFAULT NULL
+)
 	RETURNS text
 	AS 'MODULE_PATHNAME', 'rfm_segment'
-	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+	LANGUAGE C STABLE PARALLEL SAFE;
 
-COMMENT ON FUNCTION retention.rfm_segment(integer, integer, integer, text) IS
-	'Segment that the scores fall into, by the scheme global (11 segments: recency against frequency and monetary averaged), cn8 (the eight Chinese classes; high is a score above 3), or one of your own in rfm_segment_override. NULL where a score is NULL or your scheme names no segment; a score outside 1 to 5 or an unknown scheme is an error';
+COMMENT ON FUNCTION retention.rfm_segment(integer, integer, integer, text, text) IS
+	'Segment that the scores fall into, by the scheme global (11 segments: recency against frequency and monetary averaged), cn8 (the eight Chinese classes; high is a score above 3), or one of your own in rfm_segment_override. shop NULL means the only shop; where there are several, or none, the names are those for all shops. NULL where a score or the scheme is NULL or your scheme names no segment; a score outside 1 to 5, an unknown scheme or shop is an error';
 
-CREATE FUNCTION retention.rfm_segment(score retention.rfm_score, scheme text DEFAULT 'global')
+CREATE FUNCTION retention.rfm_segment(
+	score retention.rfm_score,
+	scheme text DEFAULT 'global',
+	shop text DEFAULT NULL
+)
 	RETURNS text
 	AS 'MODULE_PATHNAME', 'rfm_segment_of_score'
-	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+	LANGUAGE C STABLE PARALLEL SAFE;
 
-COMMENT ON FUNCTION retention.rfm_segment(retention.rfm_score, text) IS
-	'Segment that the scores fall into, as rfm_segment(recency, frequency, monetary, scheme)';
+COMMENT ON FUNCTION retention.rfm_segment(retention.rfm_score, text, text) IS
+	'Segment that the scores fall into, as rfm_segment(recency, frequency, monetary, scheme, shop)';

@@ -14,6 +14,7 @@ AS $$
 BEGIN
 	IF EXISTS (SELECT FROM retention.source s WHERE s.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.tier t WHERE t.shop_id = OLD.shop_id)
+		OR EXISTS (SELECT FROM retention.rfm_segment_override o WHERE o.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.care_rule r WHERE r.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.care_template c WHERE c.shop_id = OLD.shop_id)
 		OR EXISTS (SELECT FROM retention.festival f WHERE f.shop_id = OLD.shop_id)
@@ -21,13 +22,13 @@ BEGIN
 	THEN
 		RAISE EXCEPTION 'shop "%" is in use', OLD.name
 			USING ERRCODE = 'foreign_key_violation',
-				HINT = 'Delete its rows in retention.source, retention.tier, retention.care_rule, retention.care_template, retention.festival and retention.campaign first.';
+				HINT = 'Delete its rows in retention.source, retention.tier, retention.rfm_segment_override, retention.care_rule, retention.care_template, retention.festival and retention.campaign first.';
 	END IF;
 	RETURN OLD;
 END
 $$;
 
-COMMENT ON FUNCTION retention.keep_used_shop() IS 'Trigger on shop: an error when a shop is deleted that has sources, tiers, care rules, texts, festivals or campaigns';
+COMMENT ON FUNCTION retention.keep_used_shop() IS 'Trigger on shop: an error when a shop is deleted that has sources, tiers, names of segments, care rules, texts, festivals or campaigns';
 
 CREATE TRIGGER keep_used_shop
 	BEFORE DELETE ON retention.shop

@@ -189,8 +189,8 @@ CREATE VIEW retention.customers AS
 		(scored.score).frequency,
 		(scored.score).monetary,
 		(scored.score).recency::text || (scored.score).frequency::text || (scored.score).monetary::text AS rfm,
-		retention.rfm_segment(scored.score) AS segment,
-		retention.rfm_segment(scored.score, 'cn8') AS segment_cn8,
+		retention.rfm_segment(scored.score, shop => scored.shop) AS segment,
+		retention.rfm_segment(scored.score, 'cn8', scored.shop) AS segment_cn8,
 		scored.tier,
 		scored.points,
 		scored.customer_group,
@@ -203,12 +203,23 @@ CREATE VIEW retention.customers AS
 	FROM (
 		SELECT
 			base.*,
-			retention.rfm_score(
-				base.last_purchase_at,
-				nullif(base.purchases, 0),
-				CASE WHEN base.purchases > 0 THEN base.spent END
-			) OVER (PARTITION BY base.shop_id) AS score
+			CASE
+				WHEN shop.rfm_cuts IS NULL
+				THEN retention.rfm_score(
+					base.last_purchase_at,
+					nullif(base.purchases, 0),
+					CASE WHEN base.purchases > 0 THEN base.spent END
+				) OVER (PARTITION BY base.shop_id)
+				ELSE retention.rfm_score(
+					base.last_purchase_at,
+					nullif(base.purchases, 0),
+					CASE WHEN base.purchases > 0 THEN base.spent END,
+					shop.rfm_cuts,
+					retention.now()
+				)
+			END AS score
 		FROM retention.customer_base AS base
+		JOIN retention.shop ON shop.shop_id = base.shop_id
 	) AS scored;
 
 COMMENT ON VIEW retention.customers IS
@@ -225,7 +236,7 @@ COMMENT ON COLUMN retention.customers.spent IS 'Paid less refunded over all purc
 COMMENT ON COLUMN retention.customers.average_value IS 'Spent by purchase (客单价), not rounded; NULL without purchases';
 COMMENT ON COLUMN retention.customers.unpaid_orders IS 'Orders placed, not paid and not closed (未付款订单数)';
 COMMENT ON COLUMN retention.customers.recency_days IS 'Days since the last purchase (距上次购买天数), by the shop''s calendar: 0 on the same day; NULL without purchases';
-COMMENT ON COLUMN retention.customers.recency IS 'RFM score 1 (worst) to 5 for how lately the customer bought (最近一次消费), among the shop''s customers with a purchase; NULL without purchases';
+COMMENT ON COLUMN retention.customers.recency IS 'RFM score 1 (worst) to 5 for how lately the customer bought (最近一次消费), among the shop''s customers with a purchase, or by the shop''s frozen cut points (shop.rfm_cuts) where it has some; NULL without purchases';
 COMMENT ON COLUMN retention.customers.frequency IS 'RFM score 1 to 5 for how often (消费频率)';
 COMMENT ON COLUMN retention.customers.monetary IS 'RFM score 1 to 5 for how much (消费金额)';
 COMMENT ON COLUMN retention.customers.rfm IS 'The three scores together, as in 545 (RFM 得分); NULL without purchases';
@@ -292,19 +303,45 @@ COMMENT ON COLUMN retention.customer_groups.spent IS 'What they spent in all the
 -- Counted by the 125 cells first: every scheme is then a matter of naming
 -- cells, your own schemes included.
 CREATE VIEW retention.rfm_segments AS
-	WITH grid AS (
-		SELECT
-			scheme,
-			recency,
-			frequency,
-			monetary,
-			coalesce(own.segment, shipped.segment) AS segment,
-			CASE WHEN own.segment IS NOT NULL THEN own.segment_zh ELSE shipped.segment_zh END AS segment_zh,
-			CASE WHEN own.segment IS NOT NULL THEN own.segment_en ELSE shipped.segment_en END AS segment_en,
-			CASE WHEN own.segment IS NOT NULL THEN own.advice ELSE shipped.advice END AS advice,
-			CASE WHEN own.segment IS NOT NULL THEN own.advice_zh ELSE shipped.advice_zh END AS advice_zh
+	WITH named AS (
+		SELECT 1 AS precedence, NULL::integer AS shop_id, shipped.*
 		FROM retention.rfm_segment_default AS shipped
-		FULL JOIN retention.rfm_segment_override AS own USING (scheme, recency, frequency, monetary)
+		UNION ALL
+		SELECT
+			CASE WHEN own.shop_id IS NULL THEN 2 ELSE 3 END,
+			own.shop_id,
+			own.scheme,
+			own.recency,
+			own.frequency,
+			own.monetary,
+			own.segment,
+			own.segment_zh,
+			own.segment_en,
+			own.advice,
+			own.advice_zh
+		FROM retention.rfm_segment_override AS own
+	), grid AS (
+		SELECT DISTINCT ON (shop.shop_id, named.scheme, named.recency, named.frequency, named.monetary)
+			shop.shop_id,
+			shop.name AS shop,
+			named.scheme,
+			named.recency,
+			named.frequency,
+			named.monetary,
+			named.segment,
+			named.segment_zh,
+			named.segment_en,
+			named.advice,
+			named.advice_zh
+		FROM retention.shop
+		JOIN named ON named.shop_id IS NULL OR named.shop_id = shop.shop_id
+		ORDER BY
+			shop.shop_id,
+			named.scheme,
+			named.recency,
+			named.frequency,
+			named.monetary,
+			named.precedence DESC
 	), cell AS (
 		SELECT
 			customers.shop_id,
@@ -324,8 +361,8 @@ CREATE VIEW retention.rfm_segments AS
 		GROUP BY cell.shop_id
 	)
 	SELECT
-		shop.shop_id,
-		shop.name AS shop,
+		grid.shop_id,
+		grid.shop,
 		grid.scheme,
 		grid.segment,
 		max(grid.segment_zh) AS segment_zh,
@@ -338,17 +375,16 @@ CREATE VIEW retention.rfm_segments AS
 		sum(cell.recency_days) / sum(cell.customers) AS average_recency_days,
 		max(grid.advice) AS advice,
 		max(grid.advice_zh) AS advice_zh
-	FROM retention.shop
-	CROSS JOIN grid
+	FROM grid
 	LEFT JOIN cell
-		ON cell.shop_id = shop.shop_id
+		ON cell.shop_id = grid.shop_id
 		AND cell.recency = grid.recency
 		AND cell.frequency = grid.frequency
 		AND cell.monetary = grid.monetary
-	LEFT JOIN everybody ON everybody.shop_id = shop.shop_id
-	GROUP BY shop.shop_id, shop.name, grid.scheme, grid.segment, everybody.customers, everybody.spent
+	LEFT JOIN everybody ON everybody.shop_id = grid.shop_id
+	GROUP BY grid.shop_id, grid.shop, grid.scheme, grid.segment, everybody.customers, everybody.spent
 	ORDER BY
-		shop.shop_id,
+		grid.shop_id,
 		grid.scheme,
 		max(grid.recency + grid.frequency + grid.monetary) DESC,
 		max(grid.recency) DESC,

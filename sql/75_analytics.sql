@@ -865,8 +865,12 @@ AS $$
 DECLARE
 	the_shop integer := retention.shop_id(shop);
 	moment timestamptz := retention.moment_of(at);
+	fixed retention.rfm_cuts := cuts;
 BEGIN
-	IF cuts IS NULL THEN
+	IF fixed IS NULL THEN
+		fixed := (SELECT s.rfm_cuts FROM retention.shop AS s WHERE s.shop_id = the_shop);
+	END IF;
+	IF fixed IS NULL THEN
 		RETURN QUERY
 		SELECT total.customer_id, total.last_purchase_at, total.purchases, total.spent,
 			retention.rfm_score(total.last_purchase_at, total.purchases, total.spent) OVER ()
@@ -874,14 +878,14 @@ BEGIN
 	ELSE
 		RETURN QUERY
 		SELECT total.customer_id, total.last_purchase_at, total.purchases, total.spent,
-			retention.rfm_score(total.last_purchase_at, total.purchases, total.spent, cuts)
+			retention.rfm_score(total.last_purchase_at, total.purchases, total.spent, fixed, moment)
 		FROM retention.customer_totals(moment, shop) AS total;
 	END IF;
 END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_scores(retention.rfm_cuts, timestamptz, text) IS
-	'RFM scores (RFM 得分) of the attached shop''s customers as of a moment: by fifths of the shop''s customers, or by fixed cut points as rfm_cuts() returns them. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'RFM scores (RFM 得分) of the attached shop''s customers as of a moment: by fixed cut points as rfm_cuts() returns them, those of recency moved from cuts.at to the moment; cuts NULL (or of NULLs only) means the shop''s own (shop.rfm_cuts), and where it has none the fifths of its customers. Where cut points are NULL that score is NULL. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_cuts(
 	at timestamptz DEFAULT NULL,
@@ -898,7 +902,9 @@ DECLARE
 BEGIN
 	RETURN (
 		WITH scored AS MATERIALIZED (
-			SELECT * FROM retention.rfm_scores(NULL, moment, shop)
+			SELECT total.last_purchase_at, total.purchases, total.spent,
+				retention.rfm_score(total.last_purchase_at, total.purchases, total.spent) OVER () AS score
+			FROM retention.customer_totals(moment, shop) AS total
 		)
 		SELECT ROW(
 			ARRAY(
@@ -912,14 +918,15 @@ BEGIN
 			ARRAY(
 				SELECT coalesce(min(scored.spent) FILTER (WHERE (scored.score).monetary >= s), 'infinity')
 				FROM scored RIGHT JOIN generate_series(2, 5) AS s ON true GROUP BY s ORDER BY s
-			)
+			),
+			moment
 		)::retention.rfm_cuts
 	);
 END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_cuts(timestamptz, text) IS
-	'Cut points of the RFM scores as they are at a moment, to be frozen: rfm_score(last_purchase, purchases, spent, cuts) then gives every customer the same scores as rfm_score() OVER () does, and keeps scores comparable later. A score that nobody reaches begins at infinity (for purchases, at the largest bigint). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Cut points between the fifths of the attached shop''s customers at a moment, to be frozen (UPDATE retention.shop SET rfm_cuts = ...): rfm_score(last_purchase, purchases, spent, cuts, at) then gives every customer the same scores as rfm_score() OVER () does, and keeps scores comparable later. A score that nobody reaches begins at infinity (for purchases, at the largest bigint). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_grid(
 	cuts retention.rfm_cuts DEFAULT NULL,
@@ -944,7 +951,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_grid(retention.rfm_cuts, timestamptz, text) IS
-	'Customers and what they spent by RFM scores, cells with customers only. The customers: rfm_grid_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Customers and what they spent by RFM scores, which are those of rfm_scores(), cells with customers only. The customers: rfm_grid_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_movement(
 	since timestamptz,
@@ -971,7 +978,7 @@ END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_movement(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
-	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; with cuts by these fixed cut points, else by fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Who moved between RFM segments since a date: customers by segment then (NULL: no purchase yet) and segment at the moment; scored as rfm_scores() does at each: by fixed cut points, or by the fifths of each time. The customers: rfm_movement_customers(). at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.rfm_movement_customers(
 	since timestamptz,
@@ -991,14 +998,14 @@ DECLARE
 	earlier timestamptz := retention.check_moment('since', since);
 BEGIN
 	RETURN QUERY
-	SELECT present.customer_id, retention.rfm_segment(past.score, scheme), retention.rfm_segment(present.score, scheme)
+	SELECT present.customer_id, retention.rfm_segment(past.score, scheme, shop), retention.rfm_segment(present.score, scheme, shop)
 	FROM retention.rfm_scores(cuts, moment, shop) AS present
 	LEFT JOIN retention.rfm_scores(cuts, since, shop) AS past ON past.customer_id = present.customer_id;
 END
 $$;
 
 COMMENT ON FUNCTION retention.rfm_movement_customers(timestamptz, text, retention.rfm_cuts, timestamptz, text) IS
-	'Each customer''s RFM segment at an earlier date (NULL: no purchase yet) and at the moment; no date to compare with is an error. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
+	'Each customer''s RFM segment at an earlier date (NULL: no purchase yet) and at the moment, scored as rfm_scores() does; no date to compare with is an error. at is the moment from which to look (NULL: now); shop NULL means the only shop.';
 
 CREATE FUNCTION retention.customer_value_bands(
 	bounds numeric[] DEFAULT '{100,500,1000,5000}',

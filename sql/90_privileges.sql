@@ -227,7 +227,7 @@ TO retention_operator;
 -- The operator's settings, and what is run by the day or to mend.
 GRANT SELECT, INSERT, UPDATE ON retention.shop TO retention_operator;
 GRANT SELECT ON retention.feedback_cases, retention.feedback_step TO retention_operator;
-GRANT SELECT, INSERT, UPDATE, DELETE ON retention.tier, retention.festival, retention.feedback_route TO retention_operator;
+GRANT SELECT, INSERT, UPDATE, DELETE ON retention.tier, retention.rfm_segment_override, retention.festival, retention.feedback_route TO retention_operator;
 GRANT INSERT, UPDATE, DELETE ON retention.care_rules, retention.care_templates TO retention_operator;
 GRANT SELECT ON retention.source, retention.watch, retention.sync_error TO retention_operator;
 GRANT EXECUTE ON PROCEDURE retention.run(timestamptz) TO retention_operator;

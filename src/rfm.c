@@ -15,6 +15,7 @@
 #include "rank_cuts.h"
 #include "retention.h"
 #include "settings.h"
+#include "shop.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -38,6 +39,8 @@
 #define DIMENSIONS		3
 #define SCORE_SHIFT		3		/* bits for one score; 0 stands for NULL */
 #define SCORE_MASK		7
+
+#define ALL_SHOPS		0
 
 /* A value to be ranked and the row it belongs to. */
 typedef struct RankItem
@@ -80,9 +83,13 @@ typedef struct ScoreResults
 	Datum		results[1 << (SCORE_SHIFT * DIMENSIONS)];
 } ScoreResults;
 
-/* A scheme of segments as cached: a name for each triple of scores. */
+/*
+ * A scheme of segments as cached: a name for each triple of scores.  What a
+ * shop has of its own is a scheme of its own, which comes first.
+ */
 typedef struct SegmentScheme
 {
+	int32		shop_id;		/* ALL_SHOPS: not of one */
 	char	   *name;
 	text	   *segments[RANK_SCORES][RANK_SCORES][RANK_SCORES];
 } SegmentScheme;
@@ -362,7 +369,7 @@ rfm_score(PG_FUNCTION_ARGS)
  */
 
 static SegmentScheme *
-segment_find_scheme(List *schemes, const char *name, int len)
+segment_find_scheme(List *schemes, int32 shop_id, const char *name, int len)
 {
 	ListCell   *cell;
 
@@ -370,15 +377,16 @@ segment_find_scheme(List *schemes, const char *name, int len)
 	{
 		SegmentScheme *scheme = (SegmentScheme *) lfirst(cell);
 
-		if (strncmp(scheme->name, name, len) == 0 && scheme->name[len] == '\0')
+		if (scheme->shop_id == shop_id &&
+			strncmp(scheme->name, name, len) == 0 && scheme->name[len] == '\0')
 			return scheme;
 	}
 	return NULL;
 }
 
-/* Rows read later replace those read before. */
+/* Rows read later replace those read before for the same shops. */
 static List *
-segment_read(List *schemes, CacheWatch *watch)
+segment_read(List *schemes, CacheWatch *watch, bool of_shops)
 {
 	SettingsScan settings;
 
@@ -386,15 +394,24 @@ segment_read(List *schemes, CacheWatch *watch)
 	while (settings_next(&settings))
 	{
 		char	   *name = settings_get_text(&settings, "scheme");
-		SegmentScheme *scheme = segment_find_scheme(schemes, name, strlen(name));
+		SegmentScheme *scheme;
+		int32		shop_id = ALL_SHOPS;
 		bool		isnull;
 		int			r = DatumGetInt32(settings_get(&settings, "recency", &isnull));
 		int			f = DatumGetInt32(settings_get(&settings, "frequency", &isnull));
 		int			m = DatumGetInt32(settings_get(&settings, "monetary", &isnull));
 
+		if (of_shops)
+		{
+			Datum		value = settings_get(&settings, "shop_id", &isnull);
+
+			shop_id = isnull ? ALL_SHOPS : DatumGetInt32(value);
+		}
+		scheme = segment_find_scheme(schemes, shop_id, name, strlen(name));
 		if (scheme == NULL)
 		{
 			scheme = palloc0(sizeof(SegmentScheme));
+			scheme->shop_id = shop_id;
 			scheme->name = name;
 			schemes = lappend(schemes, scheme);
 		}
@@ -423,8 +440,8 @@ segment_load(void)
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "retention segments", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);
-	schemes = segment_read(NIL, &default_watch);
-	schemes = segment_read(schemes, &override_watch);
+	schemes = segment_read(NIL, &default_watch, false);
+	schemes = segment_read(schemes, &override_watch, true);
 	MemoryContextSwitchTo(old);
 
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -438,11 +455,42 @@ segment_compare_names(const ListCell *a, const ListCell *b)
 	return strcmp(((SegmentScheme *) lfirst(a))->name, ((SegmentScheme *) lfirst(b))->name);
 }
 
+/* Raises the error for a scheme that a shop does not have. */
+static void
+segment_no_scheme(int32 shop_id, const text *scheme_name)
+{
+	StringInfoData names;
+	List	   *sorted = list_copy(segment_schemes);
+	const char *last = "";
+	ListCell   *cell;
+
+	list_sort(sorted, segment_compare_names);
+	initStringInfo(&names);
+	foreach(cell, sorted)
+	{
+		SegmentScheme *scheme = (SegmentScheme *) lfirst(cell);
+
+		if ((scheme->shop_id != ALL_SHOPS && scheme->shop_id != shop_id) ||
+			strcmp(scheme->name, last) == 0)
+			continue;
+		appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "", scheme->name);
+		last = scheme->name;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("segment scheme \"%s\" does not exist", text_to_cstring(scheme_name)),
+			 errhint("The schemes are %s; retention.rfm_segment_override takes others.", names.data)));
+}
+
 /* The segment's name, or NULL where the scheme has none. */
 static text *
-segment_lookup(const int scores[DIMENSIONS], const text *scheme_name)
+segment_lookup(const int scores[DIMENSIONS], const text *scheme_name, int32 shop_id)
 {
-	SegmentScheme *scheme;
+	const char *name = VARDATA_ANY(scheme_name);
+	int			len = VARSIZE_ANY_EXHDR(scheme_name);
+	SegmentScheme *own = NULL;
+	SegmentScheme *common;
+	text	   *segment = NULL;
 
 	for (int i = 0; i < DIMENSIONS; i++)
 	{
@@ -456,39 +504,42 @@ segment_lookup(const int scores[DIMENSIONS], const text *scheme_name)
 	}
 
 	segment_load();
-	scheme = segment_find_scheme(segment_schemes, VARDATA_ANY(scheme_name), VARSIZE_ANY_EXHDR(scheme_name));
-	if (scheme == NULL)
-	{
-		StringInfoData names;
-		List	   *sorted = list_copy(segment_schemes);
-		ListCell   *cell;
+	if (shop_id != ALL_SHOPS)
+		own = segment_find_scheme(segment_schemes, shop_id, name, len);
+	common = segment_find_scheme(segment_schemes, ALL_SHOPS, name, len);
+	if (own == NULL && common == NULL)
+		segment_no_scheme(shop_id, scheme_name);
 
-		list_sort(sorted, segment_compare_names);
-		initStringInfo(&names);
-		foreach(cell, sorted)
-			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
-							 ((SegmentScheme *) lfirst(cell))->name);
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("segment scheme \"%s\" does not exist", text_to_cstring(scheme_name)),
-				 errhint("The schemes are %s; retention.rfm_segment_override takes others.", names.data)));
-	}
-	return scheme->segments[scores[0] - 1][scores[1] - 1][scores[2] - 1];
+	if (own != NULL)
+		segment = own->segments[scores[0] - 1][scores[1] - 1][scores[2] - 1];
+	if (segment == NULL && common != NULL)
+		segment = common->segments[scores[0] - 1][scores[1] - 1][scores[2] - 1];
+	return segment;
 }
 
-/* A copy, since the cache may be thrown away while the result is in use. */
+/*
+ * What is common to both functions: the scheme and the shop are the arguments
+ * from `first` on.  The result is a copy, since the cache may be thrown away
+ * while it is in use.
+ */
 static Datum
-segment_result(FunctionCallInfo fcinfo, const int scores[DIMENSIONS], const text *scheme)
+segment_result(FunctionCallInfo fcinfo, const int scores[DIMENSIONS], int first)
 {
-	text	   *segment = segment_lookup(scores, scheme);
+	text	   *segment;
+	int32		shop_id;
 
+	if (PG_ARGISNULL(first))
+		PG_RETURN_NULL();
+	shop_id = PG_ARGISNULL(first + 1) ? shop_lookup_only() :
+		shop_lookup(text_to_cstring(PG_GETARG_TEXT_PP(first + 1)), false);
+	segment = segment_lookup(scores, PG_GETARG_TEXT_PP(first), shop_id);
 	if (segment == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(datumCopy(PointerGetDatum(segment), false, -1));
 }
 
 /*
- * rfm_segment(recency, frequency, monetary, scheme)
+ * rfm_segment(recency, frequency, monetary, scheme, shop)
  */
 Datum
 rfm_segment(PG_FUNCTION_ARGS)
@@ -496,19 +547,26 @@ rfm_segment(PG_FUNCTION_ARGS)
 	int			scores[DIMENSIONS];
 
 	for (int i = 0; i < DIMENSIONS; i++)
+	{
+		if (PG_ARGISNULL(i))
+			PG_RETURN_NULL();
 		scores[i] = PG_GETARG_INT32(i);
-	return segment_result(fcinfo, scores, PG_GETARG_TEXT_PP(DIMENSIONS));
+	}
+	return segment_result(fcinfo, scores, DIMENSIONS);
 }
 
 /*
- * rfm_segment(score, scheme)
+ * rfm_segment(score, scheme, shop)
  */
 Datum
 rfm_segment_of_score(PG_FUNCTION_ARGS)
 {
-	HeapTupleHeader score = PG_GETARG_HEAPTUPLEHEADER(0);
+	HeapTupleHeader score;
 	int			scores[DIMENSIONS];
 
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	score = PG_GETARG_HEAPTUPLEHEADER(0);
 	for (int i = 0; i < DIMENSIONS; i++)
 	{
 		bool		isnull;
@@ -517,5 +575,5 @@ rfm_segment_of_score(PG_FUNCTION_ARGS)
 		if (isnull)
 			PG_RETURN_NULL();
 	}
-	return segment_result(fcinfo, scores, PG_GETARG_TEXT_PP(1));
+	return segment_result(fcinfo, scores, 1);
 }

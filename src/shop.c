@@ -195,6 +195,13 @@ shop_lookup(const char *name, bool missing_ok)
 	return 0;
 }
 
+int32
+shop_lookup_only(void)
+{
+	shop_load();
+	return list_length(shops) == 1 ? ((Shop *) linitial(shops))->shop_id : 0;
+}
+
 const Shop *
 shop_settings(int32 shop_id)
 {

@@ -62,6 +62,9 @@ typedef struct Shop
  */
 extern int32 shop_lookup(const char *name, bool missing_ok);
 
+/* The number of the only shop, 0 when there is none or several. */
+extern int32 shop_lookup_only(void);
+
 /* Good until a shop is next looked up: use at once, or copy. */
 extern const Shop *shop_settings(int32 shop_id);
 

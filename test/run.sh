@@ -284,10 +284,11 @@ SPECS=($(wanted_of $(tests_in test/specs spec)))
 TAP=($(wanted_of $(tests_in test/t pl)))
 CLIENTS=($(wanted_of $(tests_in test/client c)))
 CHECKS=($(wanted_of build_gcc build_clang))
+FUZZ=($(wanted_of encoding_fuzz))
 DOCS=($(wanted_of docs_reference docs_how_to))
 DEMOS=($(wanted_of demo_generated demo_cdnow dashboard))
 SHOPS=($(wanted_of node_postgres vendure) $(named medusa))
-if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]} + ${#DOCS[@]})) -eq 0 ]; then
+if [ $((${#REGRESS[@]} + ${#SPECS[@]} + ${#TAP[@]} + ${#CLIENTS[@]} + ${#CHECKS[@]} + ${#DEMOS[@]} + ${#SHOPS[@]} + ${#DOCS[@]} + ${#FUZZ[@]})) -eq 0 ]; then
 	die "no test is named ${NAMES[*]}"
 fi
 
@@ -395,6 +396,13 @@ for name in "${CLIENTS[@]}"; do
 	SCRIPT
 	timed "$name" "$FOLDER/$name.log" as_server env PGDATABASE=client bash "$FOLDER/client.sh" \
 		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
+done
+
+# a part of what test/fuzz.sh does before a release, lest it no longer can
+suite 'hostile inputs' "${FUZZ[@]}"
+for name in "${FUZZ[@]}"; do
+	timed "$name" "$FOLDER/$name.log" env PG_CONFIG="$BINDIR/pg_config" TMPDIR="$FOLDER" \
+		bash "$ROOT/test/fuzz.sh" --encoding 50000
 done
 
 suite 'real shops' "${SHOPS[@]}"

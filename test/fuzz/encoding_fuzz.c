@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "history_encoding.h"
+#include "history_reader.h"
 
 /* The server has its own. */
 #undef fprintf
@@ -389,7 +390,7 @@ read_stored(PurchaseHistory *h)
 	/* Times and amounts, as the aggregates read them. */
 	if (setjmp(on_error) == 0)
 	{
-		history_reader_init(&reader, h);
+		reader = history_read(h);
 		while (history_reader_next(&reader, &at, &units))
 			;
 	}
@@ -423,7 +424,7 @@ receive(const uint8 *data, int size)
 		wrong("taken for another history", data, size);
 	if (setjmp(on_error) != 0)
 		wrong("taken, but it cannot be read", data, size);
-	history_reader_init(&reader, h);
+	reader = history_read(h);
 	entries = allocate(Max(reader.count, 1) * sizeof(HistoryEntry));
 	for (int64 i = 0; history_reader_next(&reader, &entries[i].at, &entries[i].units); i++)
 		;

@@ -1,4 +1,5 @@
--- purchase_history on all purchases of CDNOW, against plain SQL.
+-- purchase_history on all purchases of CDNOW and of Online Retail, against plain
+-- SQL.
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SET client_min_messages = warning;
@@ -84,5 +85,101 @@ FROM (
 	FROM orders
 	GROUP BY customer_id
 ) AS histories;
+
+SET timezone = 'UTC';
+
+-- Online Retail: purchases at a time of day, some at one instant, none of them a
+-- cancellation.  Row for row, customer for customer, merged, and as text.
+CREATE TABLE invoices (
+	invoice text, customer_id integer, invoice_date timestamp, amount numeric, quantity bigint, line_count integer, country text, is_cancellation boolean
+);
+\copy invoices FROM PROGRAM 'zcat "$RETENTION_DATA"/online_retail_invoices.csv.gz' WITH (FORMAT csv, HEADER)
+CREATE TABLE retail AS
+SELECT customer_id, invoice_date AT TIME ZONE 'Europe/London' AS paid_at, amount
+FROM invoices
+WHERE NOT is_cancellation AND customer_id IS NOT NULL;
+CREATE TABLE retail_history AS
+SELECT customer_id, retention.purchase_history(paid_at, amount) AS h
+FROM retail
+GROUP BY customer_id;
+
+SELECT count(*) AS customers, sum(retention.purchases(h)) AS purchases, sum(retention.spent(h)) AS spent
+FROM retail_history;
+
+SELECT count(*) AS missing FROM (
+	SELECT customer_id, paid_at, amount FROM retail
+	EXCEPT ALL
+	SELECT customer_id, e.paid_at, e.amount FROM retail_history, retention.entries(h) AS e
+) AS differences;
+
+SELECT count(*) AS invented FROM (
+	SELECT customer_id, e.paid_at, e.amount FROM retail_history, retention.entries(h) AS e
+	EXCEPT ALL
+	SELECT customer_id, paid_at, amount FROM retail
+) AS differences;
+
+SELECT count(*) AS differences FROM (
+	SELECT customer_id, count(*), sum(amount), min(paid_at), max(paid_at),
+		count(*) FILTER (WHERE paid_at >= '2011-03-01' AND paid_at < '2011-09-15 12:00'),
+		coalesce(sum(amount) FILTER (WHERE paid_at >= '2011-03-01' AND paid_at < '2011-09-15 12:00'), 0),
+		(array_agg(amount ORDER BY paid_at DESC, amount DESC))[1]
+	FROM retail
+	GROUP BY customer_id
+	EXCEPT
+	SELECT customer_id, retention.purchases(h), retention.spent(h), retention.first_purchase(h), retention.last_purchase(h),
+		retention.bought(h, '2011-03-01', '2011-09-15 12:00'),
+		retention.spent_between(h, '2011-03-01', '2011-09-15 12:00'),
+		retention.last_amount(h)
+	FROM retail_history
+) AS differences;
+
+SELECT retention.merge(h) OPERATOR(retention.=) (SELECT retention.purchase_history(paid_at, amount) FROM retail) AS same,
+	count(*) FILTER (WHERE h::text::retention.purchase_history OPERATOR(retention.<>) h OR h::bytea::retention.purchase_history OPERATOR(retention.<>) h) AS otherwise_by_text
+FROM retail_history;
+
+SELECT count(*) AS differences FROM (
+	SELECT customer_id, retention.purchase_history(paid_at, amount)::text FROM retail GROUP BY 1
+	EXCEPT
+	SELECT customer_id, retention.merge(part)::text
+	FROM (SELECT customer_id, retention.purchase_history(paid_at, amount) AS part FROM retail GROUP BY customer_id, date_trunc('month', paid_at)) AS months
+	GROUP BY customer_id
+) AS differences;
+
+-- How long each customer of both usually stays away: the median time between
+-- visits, each of them the first purchase 24 hours or more after the one before.
+CREATE TABLE bought AS
+SELECT 'cdnow' AS shop, customer_id, order_date::timestamptz AS paid_at FROM orders
+UNION ALL
+SELECT 'retail', customer_id, paid_at FROM retail;
+CREATE INDEX ON bought (shop, customer_id, paid_at);
+ANALYZE bought;
+
+WITH RECURSIVE visit AS (
+	SELECT shop, customer_id, min(paid_at) AS at
+	FROM bought
+	GROUP BY shop, customer_id
+	UNION ALL
+	SELECT shop, customer_id, (
+		SELECT min(later.paid_at)
+		FROM bought AS later
+		WHERE later.shop = visit.shop AND later.customer_id = visit.customer_id AND later.paid_at >= visit.at + interval '24 hours'
+	)
+	FROM visit
+	WHERE at IS NOT NULL
+), gap AS (
+	SELECT shop, customer_id, extract(epoch FROM at - lag(at) OVER (PARTITION BY shop, customer_id ORDER BY at))::float8 AS seconds
+	FROM visit
+	WHERE at IS NOT NULL
+), plain AS (
+	SELECT shop, customer_id,
+		CASE WHEN count(seconds) >= 2 THEN make_interval(days => ceil(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) / 86400)::integer) END AS usual
+	FROM gap
+	GROUP BY shop, customer_id
+)
+SELECT shop, count(*) AS customers, count(usual) AS "with an interval", count(*) FILTER (WHERE usual IS DISTINCT FROM retention.usual_interval(h)) AS differences
+FROM plain
+JOIN (SELECT 'cdnow' AS shop, * FROM history UNION ALL SELECT 'retail', * FROM retail_history) AS kept USING (shop, customer_id)
+GROUP BY shop
+ORDER BY shop;
 
 DROP SCHEMA history_test CASCADE;

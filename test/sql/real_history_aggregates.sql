@@ -273,6 +273,23 @@ SELECT 'retention_rate' AS question, count(*) AS rows,
 FROM ours AS o JOIN (SELECT shop AS m_shop, * FROM moments) AS m USING (shop, zone) WHERE days > 0 AND (shop, zone) = ('retail', 'Asia/Shanghai');
 SELECT mode, days, customers, returned, round(rate, 4) AS rate FROM ours WHERE shop = 'retail' AND zone = 'Europe/London' ORDER BY 1, 2;
 DROP TABLE ours, plain;
+-- By events: what is later than the first one, in every mode.
+CREATE TABLE events AS
+	SELECT shop, customer_id, min(paid_at) AS first_at, array_agg(paid_at ORDER BY amount) AS times FROM orders GROUP BY 1, 2;
+CREATE TABLE came_back AS
+	SELECT m.shop, m.zone, timezone(m.zone, e.first_at)::date AS first_day, timezone(m.zone, m.at)::date AS today,
+		ARRAY(SELECT DISTINCT timezone(m.zone, t)::date - timezone(m.zone, e.first_at)::date FROM unnest(e.times) AS t WHERE t > e.first_at AND t <= m.at) AS later
+	FROM moments AS m JOIN events AS e ON e.shop = m.shop AND e.first_at <= m.at;
+SELECT 'retention_rate of events' AS question, count(*) AS rows, count(rate) AS rates, count(*) FILTER (WHERE rate IS DISTINCT FROM plain) AS different
+FROM (
+	SELECT (SELECT retention.retention_rate(first_at, times, mode, days, m.zone, m.at) FROM events AS e WHERE e.shop = m.shop) AS rate,
+		(
+			SELECT count(*) FILTER (WHERE CASE mode WHEN 'classic' THEN days = ANY (later) WHEN 'rolling' THEN days <= ANY (later) ELSE days >= ANY (later) END)::numeric / nullif(count(*), 0)
+			FROM came_back AS c WHERE (c.shop, c.zone) = (m.shop, m.zone) AND c.first_day + days < c.today
+		) AS plain
+	FROM moments AS m CROSS JOIN unnest('{classic,rolling,within}'::text[]) AS mode CROSS JOIN days
+) AS rates;
+DROP TABLE events, came_back;
 
 -- purchase_gaps()
 CREATE TABLE ours AS

@@ -34,7 +34,8 @@ CREATE TABLE definition AS
 SELECT shop, count(*) FROM scored GROUP BY shop ORDER BY shop;
 (TABLE scored EXCEPT TABLE definition) UNION ALL (TABLE definition EXCEPT TABLE scored);
 
--- Nor one cell of rfm_matrix(), from totals or from histories.
+-- Nor one cell of rfm_matrix(), from totals, from histories or from orders, at
+-- once or from states merged: of histories by customer, of orders by month.
 CREATE VIEW cells AS
 	SELECT s.shop, s.recency, s.frequency, s.monetary, count(*) AS customers, sum(c.spent) AS spent
 	FROM scored AS s JOIN customers AS c USING (shop, customer_id)
@@ -50,9 +51,35 @@ CREATE VIEW of_histories AS
 		FROM online_retail WHERE NOT is_cancellation AND customer_id IS NOT NULL GROUP BY customer_id
 	) AS h
 	GROUP BY shop;
+CREATE VIEW orders AS
+	SELECT 'cdnow' AS shop, customer_id, order_date::timestamp AT TIME ZONE 'UTC' AS paid_at, amount FROM cdnow
+	UNION ALL
+	SELECT 'online_retail', customer_id, invoice_date AT TIME ZONE 'UTC', amount FROM online_retail WHERE NOT is_cancellation AND customer_id IS NOT NULL;
+CREATE VIEW of_orders AS
+	SELECT shop, (unnest(retention.rfm_matrix(customer_id, paid_at, amount))).* FROM orders GROUP BY shop;
+CREATE VIEW of_orders_by_text AS
+	SELECT shop, (unnest(retention.rfm_matrix(md5(customer_id::text), paid_at, amount))).* FROM orders GROUP BY shop;
+CREATE VIEW of_states AS
+	SELECT shop, (unnest(retention.rfm_matrix(retention.merge(state)))).*
+	FROM (
+		SELECT shop, date_trunc('month', paid_at), retention.rfm_collect(customer_id::text, paid_at, amount) AS state FROM orders GROUP BY 1, 2
+	) AS s
+	GROUP BY shop;
+CREATE VIEW of_history_states AS
+	SELECT shop, (unnest(retention.rfm_matrix(retention.merge(state)))).*
+	FROM (
+		SELECT shop, customer_id % 10, retention.rfm_collect(history, '2024-01-01 00:00+00') AS state
+		FROM (SELECT shop, customer_id, retention.purchase_history(paid_at, amount) AS history FROM orders GROUP BY 1, 2) AS h
+		GROUP BY 1, 2
+	) AS s
+	GROUP BY shop;
 SELECT shop, count(*) FROM cells GROUP BY shop ORDER BY shop;
 (TABLE cells EXCEPT TABLE of_totals) UNION ALL (TABLE of_totals EXCEPT TABLE cells);
 (TABLE cells EXCEPT TABLE of_histories) UNION ALL (TABLE of_histories EXCEPT TABLE cells);
+(TABLE cells EXCEPT TABLE of_orders) UNION ALL (TABLE of_orders EXCEPT TABLE cells);
+(TABLE cells EXCEPT TABLE of_orders_by_text) UNION ALL (TABLE of_orders_by_text EXCEPT TABLE cells);
+(TABLE cells EXCEPT TABLE of_states) UNION ALL (TABLE of_states EXCEPT TABLE cells);
+(TABLE cells EXCEPT TABLE of_history_states) UNION ALL (TABLE of_history_states EXCEPT TABLE cells);
 
 -- What it says of them.
 SELECT shop, score,

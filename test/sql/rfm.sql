@@ -68,7 +68,8 @@ CREATE TABLE cuts (cuts retention.rfm_cuts);
 INSERT INTO cuts VALUES (ROW(
 	ARRAY['2024-01-01 00:00+00', '2024-02-01 00:00+00', '2024-03-01 00:00+00', '2024-04-01 00:00+00']::timestamptz[],
 	ARRAY[2, 3, 5, 10],
-	ARRAY[100, 200, 500, 1000.50]));
+	ARRAY[100, 200, 500, 1000.50],
+	'2024-05-01 00:00+00'));
 SELECT purchases, spent, retention.rfm_score(at, purchases, spent, cuts) AS score
 FROM cuts, (
 	VALUES
@@ -79,10 +80,37 @@ FROM cuts, (
 		(NULL, 1, NULL)
 	) AS v (at, purchases, spent);
 SELECT retention.rfm_score(now(), 3, 1, NULL) AS no_cuts;
-SELECT ROW(NULL, ARRAY[2, 3, 5], NULL)::retention.rfm_cuts;
-SELECT ROW(NULL, ARRAY[2, 3, 5, 4], NULL)::retention.rfm_cuts;
-SELECT ROW(NULL, NULL, ARRAY[2, NULL, 5, 6])::retention.rfm_cuts;
-SELECT ROW(NULL, NULL, '{}'::numeric[])::retention.rfm_cuts;
+SELECT ROW(NULL, ARRAY[2, 3, 5], NULL, NULL)::retention.rfm_cuts;
+SELECT ROW(NULL, ARRAY[2, 3, 5, 4], NULL, NULL)::retention.rfm_cuts;
+SELECT ROW(NULL, NULL, ARRAY[2, NULL, 5, 6], NULL)::retention.rfm_cuts;
+SELECT ROW(NULL, NULL, '{}'::numeric[], NULL)::retention.rfm_cuts;
+
+-- Cut points of recency go with the moment: as long ago as then scores as then.
+-- Days are of 24 hours, whatever the session's clocks do meanwhile.
+SET timezone = 'America/New_York';
+SELECT passed, at, retention.rfm_score('2024-03-01 00:00+00'::timestamptz + passed, 1, 1, cuts, at => '2024-05-01 00:00+00'::timestamptz + passed) AS on_a_cut_point,
+	retention.rfm_score('2024-03-01 00:00+00'::timestamptz + passed - interval '1 microsecond', 1, 1, cuts, at => '2024-05-01 00:00+00'::timestamptz + passed) AS before_it
+FROM cuts, LATERAL (SELECT h * interval '1 hour' AS passed, '2024-05-01 00:00+00'::timestamptz + h * interval '1 hour' AS at FROM unnest('{0,1,4799,-2399}'::integer[]) AS h) AS m;
+RESET timezone;
+-- Who does not buy scores less and less.
+SELECT m AS months, (retention.rfm_score('2024-04-20 00:00+00', 1, 1, cuts, '2024-05-01 00:00+00'::timestamptz + m * interval '1 month')).recency
+FROM cuts, generate_series(0, 4) AS m ORDER BY m;
+-- Where a moment is not known, or is none, nothing moves.
+SELECT at, at_of_cuts, retention.rfm_score('2024-03-15 00:00+00', 9, 1000.49, ROW((cuts).recency, (cuts).frequency, (cuts).monetary, at_of_cuts)::retention.rfm_cuts, at) AS score
+FROM cuts, (
+	VALUES
+		(NULL::timestamptz, '2024-05-01 00:00+00'::timestamptz),
+		('2025-05-01 00:00+00', NULL),
+		('infinity', '2024-05-01 00:00+00'),
+		('2025-05-01 00:00+00', '-infinity'),
+		('2025-05-01 00:00+00', '2024-05-01 00:00+00')
+	) AS v (at, at_of_cuts);
+-- Scores that nobody reached begin at infinity, at any moment.
+SELECT retention.rfm_score('2030-01-01 00:00+00', 9, 9, ROW('{2024-01-01 00:00+00,infinity,infinity,infinity}'::timestamptz[], NULL, NULL, '2024-05-01 00:00+00')::retention.rfm_cuts, '2030-01-02 00:00+00') AS score;
+-- A date is read in the session's time zone, as the comment says.
+SET timezone = 'Asia/Tokyo';
+SELECT retention.rfm_score(date '2024-03-01', 1, 1, cuts) AS in_tokyo, retention.rfm_score(date '2024-03-01'::timestamp AT TIME ZONE 'UTC', 1, 1, cuts) AS by_utc FROM cuts;
+RESET timezone;
 
 -- The global grid: recency down, (frequency + monetary) / 2 rounded up across.
 SELECT r AS recency, retention.rfm_segment(r, 1, 1) AS "1", retention.rfm_segment(r, 2, 2) AS "2", retention.rfm_segment(r, 3, 3) AS "3",

@@ -39,6 +39,9 @@ UPDATE retention.shop SET points_rate = 'NaN';
 UPDATE retention.shop SET points_rate = 'infinity';
 UPDATE retention.shop SET accrue_after_days = 2000000000;
 UPDATE retention.shop SET tier_window = '200000 years';
+UPDATE retention.shop SET rfm_cuts = ROW('{2024-01-01,2024-02-01,2024-03-01,2024-04-01}', '{2,3,4,5}', NULL, '2024-05-01');
+UPDATE retention.shop SET rfm_cuts = ROW(NULL, NULL, NULL, '2024-05-01');
+UPDATE retention.shop SET rfm_cuts = ROW('{2024-01-01,2024-02-01,2024-03-01,2024-04-01}', '{2,3,4,3}', '{1,2,3,4}', '2024-05-01');
 \set VERBOSITY default
 
 -- ---------------------------------------------------------------------------

@@ -161,6 +161,12 @@ INSERT INTO retention.customer_consent (shop_id, customer_id, channel, purpose, 
 INSERT INTO retention.feedback (shop_id, customer_id, kind, reference, score, content, happened_at, recorded_at)
 VALUES (1, '3', 'review', 'r1', 4.5, '很好', '2024-05-01', '2024-05-01');
 INSERT INTO retention.rfm_segment_override VALUES ('global', 5, 5, 5, 'Champions', '最爱');
+INSERT INTO retention.rfm_segment_override (shop_id, scheme, recency, frequency, monetary, segment) VALUES (1, 'global', 5, 5, 5, '老朋友');
+
+-- Frozen cut points, in a table of the shop's own and as its setting.
+CREATE TABLE web.cuts AS SELECT retention.rfm_cuts(shop => name) AS cuts FROM retention.shop;
+INSERT INTO web.cuts VALUES (ROW(NULL, '{1,2,3,9223372036854775807}', '{0,0.5,1e3,infinity}', NULL)), (NULL);
+UPDATE retention.shop SET rfm_cuts = retention.rfm_cuts(shop => name) WHERE shop_id = 1;
 
 -- What the ledger, tiers and care messages keep beside their main tables.
 INSERT INTO retention.points_hold (shop_id, customer_id, reference, points, held_at, times_out_at, posted_at, state, resolved_at, allocations, request)
