@@ -93,12 +93,12 @@ extern void key_send_begin(KeyIO *io, StringInfo buf, const KeyType *key);
 extern void key_send(KeyIO *io, StringInfo buf, Datum value);
 extern void key_receive_begin(KeyIO *io, StringInfo buf, KeyType *key, const char *state);
 extern Datum key_receive(KeyIO *io, StringInfo buf);
-extern void key_refuse_external(const char *state, const char *detail) pg_attribute_noreturn();
+extern void key_refuse_external(const char *state, const char *detail);
 
 /* What keys pass between processes in must leave room for whatever it travels in. */
 #define KEYS_LARGEST_FLAT	(MaxAllocSize - 1024 * 1024)
 
-extern void key_refuse_size(int64 keys) pg_attribute_noreturn();
+extern void key_refuse_size(int64 keys);
 
 /* By-reference keys must not be toasted from here on. */
 static inline Datum

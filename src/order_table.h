@@ -52,7 +52,7 @@ extern void order_table_rescale(OrderTable *table, int64 factor);
 /* Adds what else is known of a customer. */
 extern void order_total_add(OrderTotal *total, const OrderTotal *more);
 
-extern void order_refuse_sum(void) pg_attribute_noreturn();
+extern void order_refuse_sum(void);
 
 /* Walks the customers of a settled table in the order of their hashes. */
 typedef struct OrderTableWalk

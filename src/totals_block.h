@@ -88,6 +88,6 @@ extern void totals_block_units(const TotalsBlock *block, int128 *units);
 extern void totals_block_unpack(const TotalsBlock *block, CustomerTotal *totals);
 
 /* The error for bytes that are no totals. */
-extern void totals_refuse(const char *detail) pg_attribute_noreturn();
+extern void totals_refuse(const char *detail);
 
 #endif							/* RETENTION_TOTALS_BLOCK_H */
