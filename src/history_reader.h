@@ -176,6 +176,20 @@ history_reader_bits(const HistoryReader *reader, uint64 bit, int width, uint64 m
 	return history_reader_word(reader, bit, mask);
 }
 
+/*
+ * The next delta, in microseconds, for who keeps the time of the purchase read
+ * last (first, reader->at) and counts the purchases.
+ */
+static inline uint64
+history_reader_delta(HistoryReader *reader)
+{
+	uint64		delta = history_reader_bits(reader, reader->times_bit,
+											reader->times_width, reader->times_mask);
+
+	reader->times_bit += reader->times_width;
+	return delta * (uint64) reader->delta_usecs;
+}
+
 /* The next amount, in units of 10^-scale. */
 static inline int64
 history_reader_units(HistoryReader *reader)

@@ -42,7 +42,7 @@ x_order_transition(PG_FUNCTION_ARGS)
 	TimestampTz now;
 	TimestampTz latest;
 	int64		horizon;
-	CountsCell *cell = NULL;
+	CountsCell *cell;
 
 	if (state == NULL)
 	{
@@ -60,17 +60,23 @@ x_order_transition(PG_FUNCTION_ARGS)
 		latest -= horizon;
 
 	reader = history_read(PG_GETARG_PURCHASE_HISTORY_P(1));
-	if (!history_reader_next(&reader, &at, NULL))
+	at = reader.at;
+	if (reader.count == 0 || at > latest)
 		return EOHPGetRWDatum(&state->hdr);
-	while (at <= latest)
+	cell = counts_cell(state, 0, 1);
+	for (int64 x = 1;; x++)
 	{
-		TimestampTz before = at;
+		uint64		delta;
 
-		cell = cell == NULL ? counts_cell(state, 0, 1) : counts_next_cell(state, cell);
 		cell->customers++;
-		if (!history_reader_next(&reader, &at, NULL))
+		if (x == reader.count)
 			break;
-		cell->others += (at <= now) & ((uint64) at - (uint64) before <= (uint64) horizon);
+		delta = history_reader_delta(&reader);
+		at = (TimestampTz) ((uint64) at + delta);
+		cell->others += (at <= now) & (delta <= (uint64) horizon);
+		if (at > latest)
+			break;
+		cell = counts_next_cell(state, cell);
 	}
 	return EOHPGetRWDatum(&state->hdr);
 }
