@@ -23,6 +23,22 @@
 #define CACHE_LINE		64
 
 /*
+ * Ask for large pages for memory that has not been touched yet, where they fit
+ * into it.
+ */
+static inline void
+large_advise(void *memory, Size size)
+{
+#ifdef MADV_HUGEPAGE
+	char	   *begin = (char *) TYPEALIGN(LARGE_PAGE, memory);
+	char	   *end = (char *) TYPEALIGN_DOWN(LARGE_PAGE, (char *) memory + size);
+
+	if (begin < end)
+		(void) madvise(begin, end - begin, MADV_HUGEPAGE);
+#endif
+}
+
+/*
  * Memory for `size` bytes; *allocated is what to free in the end.  So much more
  * is asked for that it begins with a large page: what is not touched is never
  * had.
@@ -35,10 +51,7 @@ large_alloc(MemoryContext context, Size size, void **allocated)
 
 	*allocated = MemoryContextAllocHuge(context, size + alignment);
 	memory = (void *) TYPEALIGN(alignment, *allocated);
-#ifdef MADV_HUGEPAGE
-	if (size >= LARGE_PAGE)
-		(void) madvise(memory, TYPEALIGN_DOWN(LARGE_PAGE, size), MADV_HUGEPAGE);
-#endif
+	large_advise(memory, size);
 	return memory;
 }
 

@@ -87,6 +87,56 @@ numeric_to_units(Numeric value, int64 *units, int *scale)
 	return *scale <= NUMERIC_UNITS_MAX_SCALE;
 }
 
+/* Dividing a digit by 10^n, as a multiplication with 2^32 / 10^n. */
+static const uint64 inverse[BASE_DIGITS + 1] = {
+	UINT64CONST(1) << 32,
+	(UINT64CONST(1) << 32) / 10 + 1,
+	(UINT64CONST(1) << 32) / 100 + 1,
+	(UINT64CONST(1) << 32) / 1000 + 1,
+	(UINT64CONST(1) << 32) / 10000 + 1
+};
+static const int power[BASE_DIGITS + 1] = {1, 10, 100, 1000, 10000};
+
+/* Before the point this has at most so many digits, which leaves room for four more. */
+#define COMMON_WEIGHT	2
+
+bool
+numeric_to_units_of_scale(Numeric value, int scale, int64 *units)
+{
+	const char *p = VARDATA_ANY(value);
+	int			ndigits = ((int) VARSIZE_ANY_EXHDR(value) - (int) sizeof(uint16)) / (int) sizeof(int16);
+	uint16		header;
+	int			weight;
+	int16		digit;
+	uint64		fraction = 0;
+	uint64		fraction_units;
+	int64		result = 0;
+
+	memcpy(&header, p, sizeof(header));
+	p += sizeof(header);
+	weight = header & SHORT_WEIGHT_MASK;
+	if ((header & (KIND_MASK | SHORT_NEGATIVE | SHORT_WEIGHT_SIGN)) != KIND_SHORT ||
+		weight > COMMON_WEIGHT || ndigits > weight + 2 || scale > BASE_DIGITS)
+		return false;
+
+	/* Zeros at the end are not stored. */
+	for (int i = 0; i <= weight; i++)
+	{
+		digit = 0;
+		if (i < ndigits)
+			memcpy(&digit, p + i * sizeof(digit), sizeof(digit));
+		result = result * BASE + digit;
+	}
+	if (ndigits == weight + 2)
+	{
+		memcpy(&digit, p + (weight + 1) * sizeof(digit), sizeof(digit));
+		fraction = (uint64) digit;
+	}
+	fraction_units = fraction * inverse[BASE_DIGITS - scale] >> 32;
+	*units = result * power[scale] + (int64) fraction_units;
+	return fraction_units * (uint64) power[BASE_DIGITS - scale] == fraction;
+}
+
 static int64
 power_of_ten(int exponent)
 {

@@ -18,6 +18,12 @@
  */
 extern bool numeric_to_units(Numeric value, int64 *units, int *scale);
 
+/*
+ * The units of that scale.  False where they are no whole number, and for what
+ * is no common amount of money: only quicker.
+ */
+extern bool numeric_to_units_of_scale(Numeric value, int scale, int64 *units);
+
 /* Numerics brought to one scale, so that they compare as integers. */
 typedef struct NumericUnits
 {

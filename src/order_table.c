@@ -40,19 +40,61 @@ refuse_purchases(void)
 }
 
 static void
-allocate(OrderTable *table, int bits)
+refuse_customers(void)
 {
-	Size		size;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("too many customers")));
+}
 
+static inline OrderTotal *
+slot_at(const OrderTable *table, uint64 slot)
+{
+	return &table->segments[slot >> SEGMENT_BITS].slots[slot & (SEGMENT_SLOTS - 1)];
+}
+
+/* The slot where a customer is, or would be but for others. */
+static inline uint64
+first_slot(const OrderTable *table, uint32 hash)
+{
+	return (uint64) hash >> table->shift;
+}
+
+static OrderSegment
+free_segment(OrderTable *table, uint64 nslots)
+{
+	Size		size = nslots * sizeof(OrderTotal);
+	OrderSegment segment;
+
+	if (table->nspares > 0)
+		segment = table->spares[--table->nspares];
+	else
+		segment.slots = (OrderTotal *) large_alloc(table->context, size, &segment.memory);
+	memset(segment.slots, 0, size);
+	return segment;
+}
+
+static void
+set_size(OrderTable *table, int bits)
+{
 	if (bits > LARGEST_BITS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many customers")));
+		refuse_customers();
 	table->nslots = UINT64CONST(1) << bits;
 	table->shift = LARGEST_BITS - bits;
-	size = table->nslots * sizeof(OrderTotal);
-	table->slots = (OrderTotal *) large_alloc(table->context, size, &table->memory);
-	memset(table->slots, 0, size);
+}
+
+/* How many segments a table of so many slots has. */
+static uint64
+segments_of(uint64 nslots)
+{
+	return Max(nslots >> SEGMENT_BITS, 1);
+}
+
+static OrderSegment *
+segment_array(OrderTable *table)
+{
+	return (OrderSegment *) MemoryContextAllocZero(table->context,
+												   segments_of(table->nslots) * sizeof(OrderSegment));
 }
 
 OrderTable *
@@ -67,7 +109,10 @@ order_table_create(MemoryContext parent, const KeyType *key, int64 customers)
 	table->arena.context = context;
 	while ((INT64CONST(1) << bits) / 4 * 3 < customers)
 		bits++;
-	allocate(table, bits);
+	set_size(table, bits);
+	table->segments = segment_array(table);
+	for (uint64 i = 0; i < segments_of(table->nslots); i++)
+		table->segments[i] = free_segment(table, Min(table->nslots, SEGMENT_SLOTS));
 	return table;
 }
 
@@ -77,43 +122,120 @@ order_table_free(OrderTable *table)
 	MemoryContextDelete(table->context);
 }
 
-static inline uint64
-first_slot(const OrderTable *table, uint32 hash)
-{
-	return (uint64) hash >> table->shift;
-}
-
+/* Put a customer who is nowhere yet, making the segments that are reached. */
 static void
-grow(OrderTable *table)
+put_new(OrderTable *table, const OrderTotal *total)
 {
-	OrderTotal *old = table->slots;
-	void	   *memory = table->memory;
-	uint64		nslots = table->nslots;
+	uint64		slot = first_slot(table, total->hash);
 
-	CHECK_FOR_INTERRUPTS();
-	allocate(table, LARGEST_BITS - table->shift + 1);
-	for (uint64 i = 0; i < nslots; i++)
+	for (;; slot = (slot + 1) & (table->nslots - 1))
 	{
-		uint64		slot;
+		OrderSegment *segment = &table->segments[slot >> SEGMENT_BITS];
 
-		if (old[i].purchases == 0)
-			continue;
-		slot = first_slot(table, old[i].hash);
-		while (table->slots[slot].purchases != 0)
-			slot = (slot + 1) & (table->nslots - 1);
-		table->slots[slot] = old[i];
+		if (unlikely(segment->slots == NULL))
+			*segment = free_segment(table, SEGMENT_SLOTS);
+		if (slot_at(table, slot)->purchases == 0)
+			break;
 	}
-	pfree(memory);
+	*slot_at(table, slot) = *total;
 }
 
-void
-order_total_add(OrderTotal *total, const OrderTotal *more)
+/*
+ * Have a table of one small segment in a larger one.
+ */
+static void
+grow_segment(OrderTable *table)
+{
+	OrderSegment old = table->segments[0];
+	uint64		nold = table->nslots;
+
+	set_size(table, LARGEST_BITS - table->shift + 1);
+	table->segments[0] = free_segment(table, table->nslots);
+	for (uint64 i = 0; i < nold; i++)
+	{
+		if (old.slots[i].purchases != 0)
+			put_new(table, &old.slots[i]);
+	}
+	pfree(old.memory);
+}
+
+/*
+ * Have twice the segments.  What was in one goes to two that stand for the same
+ * hashes, so that it is free for others as soon as it has been read: memory that
+ * is touched for the first time is what costs most.
+ */
+static void
+grow_segments(OrderTable *table)
+{
+	OrderSegment *old = table->segments;
+	OrderSegment *spares;
+	uint64		nold = segments_of(table->nslots);
+	OrderTotal *wrapped = NULL;
+	int64		nwrapped = 0;
+	int64		wrapped_size = 0;
+
+	/* Of the last slots' customers some may lie in the first: they come last. */
+	for (uint64 slot = 0; slot < table->nslots && slot_at(table, slot)->purchases != 0; slot++)
+	{
+		OrderTotal *total = slot_at(table, slot);
+
+		if (first_slot(table, total->hash) <= slot)
+			continue;
+		if (nwrapped == wrapped_size)
+		{
+			wrapped_size = Max(2 * wrapped_size, FIRST_RUN);
+			wrapped = (OrderTotal *) (wrapped == NULL ? palloc(wrapped_size * sizeof(OrderTotal)) :
+									  repalloc_huge(wrapped, wrapped_size * sizeof(OrderTotal)));
+		}
+		wrapped[nwrapped++] = *total;
+		total->purchases = 0;
+	}
+
+	set_size(table, LARGEST_BITS - table->shift + 1);
+	table->segments = segment_array(table);
+	spares = segment_array(table);
+	if (table->spares != NULL)
+	{
+		memcpy(spares, table->spares, table->nspares * sizeof(OrderSegment));
+		pfree(table->spares);
+	}
+	table->spares = spares;
+	for (uint64 i = 0; i < nold; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (uint64 slot = 0; slot < SEGMENT_SLOTS; slot++)
+		{
+			if (old[i].slots[slot].purchases != 0)
+				put_new(table, &old[i].slots[slot]);
+		}
+		table->spares[table->nspares++] = old[i];
+	}
+	for (int64 i = 0; i < nwrapped; i++)
+		put_new(table, &wrapped[i]);
+	for (uint64 i = 0; i < segments_of(table->nslots); i++)
+	{
+		if (table->segments[i].slots == NULL)
+			table->segments[i] = free_segment(table, SEGMENT_SLOTS);
+	}
+	pfree(old);
+	if (wrapped != NULL)
+		pfree(wrapped);
+}
+
+static inline void
+add(OrderTotal *total, const OrderTotal *more)
 {
 	total->last = Max(total->last, more->last);
 	if (unlikely(pg_add_s64_overflow(total->units, more->units, &total->units)))
 		order_refuse_sum();
 	if (unlikely(pg_add_u32_overflow(total->purchases, more->purchases, &total->purchases)))
 		refuse_purchases();
+}
+
+void
+order_total_add(OrderTotal *total, const OrderTotal *more)
+{
+	add(total, more);
 }
 
 static inline void
@@ -124,26 +246,32 @@ put(OrderTable *table, const OrderTotal *more)
 
 	for (;; slot = (slot + 1) & (table->nslots - 1))
 	{
-		total = &table->slots[slot];
+		total = slot_at(table, slot);
 		if (total->purchases == 0)
 			break;
 		if (table->key.kind == KEY_WORD ? total->customer == more->customer :
 			total->hash == more->hash && key_equal(&table->key, total->customer, more->customer))
 		{
-			order_total_add(total, more);
+			add(total, more);
 			return;
 		}
 	}
 	*total = *more;
-	total->customer = key_keep(&table->key, &table->arena, more->customer);
+	if (table->key.kind != KEY_WORD)
+		total->customer = key_keep(&table->key, &table->arena, more->customer);
 	table->customers++;
-	if ((uint64) table->customers > table->nslots / 4 * 3)
-		grow(table);
+	if (unlikely((uint64) table->customers > table->nslots / 4 * 3))
+	{
+		if (table->nslots < SEGMENT_SLOTS)
+			grow_segment(table);
+		else
+			grow_segments(table);
+	}
 }
 
 /*
  * One slot fetched after the other, with the work on a row between, would each
- * be waited for.
+ * be waited for.  Many a customer lies in the next line of the caches.
  */
 void
 order_table_settle(OrderTable *table)
@@ -152,7 +280,13 @@ order_table_settle(OrderTable *table)
 
 	table->nwaiting = 0;
 	for (int i = 0; i < nwaiting; i++)
-		key_prefetch(&table->slots[first_slot(table, table->waiting[i].hash)]);
+	{
+		const OrderTotal *total = slot_at(table, first_slot(table, table->waiting[i].hash));
+
+		key_prefetch(total);
+		key_prefetch(total + 2);
+		key_prefetch(total + 4);
+	}
 	for (int i = 0; i < nwaiting; i++)
 		put(table, &table->waiting[i]);
 }
@@ -161,9 +295,11 @@ void
 order_table_rescale(OrderTable *table, int64 factor)
 {
 	order_table_settle(table);
-	for (uint64 i = 0; i < table->nslots; i++)
+	for (uint64 slot = 0; slot < table->nslots; slot++)
 	{
-		if (pg_mul_s64_overflow(table->slots[i].units, factor, &table->slots[i].units))
+		OrderTotal *total = slot_at(table, slot);
+
+		if (pg_mul_s64_overflow(total->units, factor, &total->units))
 			order_refuse_sum();
 	}
 }
@@ -173,33 +309,50 @@ order_table_rescale(OrderTable *table, int64 factor)
  * ----------------------------------------------------------------
  */
 
-static void
+/* Does a come after b?  Those of one hash are in the order of their places. */
+static inline bool
+comes_after(const OrderTableWalk *walk, const OrderTotal *a, const OrderTotal *b)
+{
+	const KeyType *key = &walk->table->key;
+
+	if (likely(a->hash != b->hash))
+		return a->hash > b->hash;
+	return order_place(key, a->customer) > order_place(key, b->customer);
+}
+
+static inline void
 run_add(OrderTableWalk *walk, const OrderTotal *total)
 {
 	int64		i;
 
-	if (walk->nrun == walk->run_size)
+	if (unlikely(walk->nrun == walk->run_size))
 	{
 		walk->run_size *= 2;
-		walk->run = (OrderTotal *) repalloc_huge(walk->run, walk->run_size * sizeof(OrderTotal));
+		walk->run = (const OrderTotal **) repalloc_huge(walk->run, walk->run_size * sizeof(OrderTotal *));
 	}
-	for (i = walk->nrun++; i > 0 && walk->run[i - 1].hash > total->hash; i--)
+	for (i = walk->nrun++; i > 0 && comes_after(walk, walk->run[i - 1], total); i--)
 		walk->run[i] = walk->run[i - 1];
-	walk->run[i] = *total;
+	walk->run[i] = total;
 }
 
 /* The next slots side by side that are taken. */
 static void
 read_run(OrderTableWalk *walk)
 {
-	const OrderTable *table = walk->table;
+	OrderTable *table = walk->table;
+	const OrderTotal *total;
 
 	walk->nrun = 0;
 	walk->next = 0;
-	while (walk->slot < table->nslots && table->slots[walk->slot].purchases == 0)
+	for (; walk->consume && walk->freed < walk->slot >> SEGMENT_BITS; walk->freed++)
+		pfree(table->segments[walk->freed].memory);
+	while (walk->slot < table->nslots && slot_at(table, walk->slot)->purchases == 0)
 		walk->slot++;
-	while (walk->slot < table->nslots && table->slots[walk->slot].purchases != 0)
-		run_add(walk, &table->slots[walk->slot++]);
+	while (walk->slot < table->nslots && (total = slot_at(table, walk->slot))->purchases != 0)
+	{
+		run_add(walk, total);
+		walk->slot++;
+	}
 	if (walk->slot < table->nslots)
 		return;
 
@@ -209,41 +362,43 @@ read_run(OrderTableWalk *walk)
 }
 
 void
-order_table_walk(OrderTableWalk *walk, const OrderTable *table)
+order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consume)
 {
 	Assert(table->nwaiting == 0);
 	walk->table = table;
+	walk->consume = consume;
+	walk->freed = 0;
 	walk->slot = 0;
 	walk->run_size = FIRST_RUN;
-	walk->run = (OrderTotal *) palloc(walk->run_size * sizeof(OrderTotal));
+	walk->run = (const OrderTotal **) palloc(walk->run_size * sizeof(OrderTotal *));
 	walk->wrapped = NULL;
 	walk->nwrapped = 0;
 
 	/* What belongs to the last slots comes last, also where it lies in the first. */
 	read_run(walk);
 	while (walk->nrun > walk->nwrapped &&
-		   first_slot(table, walk->run[walk->nrun - walk->nwrapped - 1].hash) >= walk->slot)
+		   first_slot(table, walk->run[walk->nrun - walk->nwrapped - 1]->hash) >= walk->slot)
 		walk->nwrapped++;
 	if (walk->nwrapped > 0 && walk->slot < table->nslots)
 	{
 		walk->nrun -= walk->nwrapped;
 		walk->wrapped = (OrderTotal *) MemoryContextAllocHuge(CurrentMemoryContext,
 															  walk->nwrapped * sizeof(OrderTotal));
-		memcpy(walk->wrapped, walk->run + walk->nrun, walk->nwrapped * sizeof(OrderTotal));
+		for (int64 i = 0; i < walk->nwrapped; i++)
+			walk->wrapped[i] = *walk->run[walk->nrun + i];
 	}
 	else
 		walk->nwrapped = 0;
 }
 
-bool
-order_table_next(OrderTableWalk *walk, OrderTotal *total)
+const OrderTotal *
+order_table_next(OrderTableWalk *walk)
 {
 	if (walk->next == walk->nrun)
 	{
 		read_run(walk);
 		if (walk->nrun == 0)
-			return false;
+			return NULL;
 	}
-	*total = walk->run[walk->next++];
-	return true;
+	return walk->run[walk->next++];
 }

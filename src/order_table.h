@@ -22,7 +22,17 @@ typedef struct OrderTotal
 } OrderTotal;
 
 /* Orders wait for each other, to fetch their slots together. */
-#define ORDERS_WAITING	32
+#define ORDERS_WAITING	64
+
+/* Slots are in segments of two large pages each, a smaller table in one smaller one. */
+#define SEGMENT_BITS	17
+#define SEGMENT_SLOTS	(UINT64CONST(1) << SEGMENT_BITS)
+
+typedef struct OrderSegment
+{
+	OrderTotal *slots;
+	void	   *memory;			/* in which they lie */
+} OrderSegment;
 
 typedef struct OrderTable
 {
@@ -31,8 +41,9 @@ typedef struct OrderTable
 	int64		customers;
 	uint64		nslots;			/* a power of two */
 	int			shift;			/* 32 less its logarithm */
-	OrderTotal *slots;
-	void	   *memory;			/* in which they lie */
+	OrderSegment *segments;
+	OrderSegment *spares;		/* not in use */
+	int			nspares;
 	KeyArena	arena;
 	int			nwaiting;
 	OrderTotal	waiting[ORDERS_WAITING];
@@ -54,12 +65,17 @@ extern void order_total_add(OrderTotal *total, const OrderTotal *more);
 
 extern void order_refuse_sum(void);
 
-/* Walks the customers of a settled table in the order of their hashes. */
+/*
+ * Walks the customers of a settled table in the order of their hashes, if told
+ * so making the table useless: then nothing is left to do but to free it.
+ */
 typedef struct OrderTableWalk
 {
-	const OrderTable *table;
+	OrderTable *table;
+	bool		consume;		/* free what has been read */
+	uint64		freed;			/* segments before this one */
 	uint64		slot;			/* the one to look at next */
-	OrderTotal *run;			/* of slots side by side, sorted */
+	const OrderTotal **run;		/* of slots side by side, sorted */
 	int64		nrun;
 	int64		run_size;
 	int64		next;			/* of the run */
@@ -67,18 +83,22 @@ typedef struct OrderTableWalk
 	int64		nwrapped;
 } OrderTableWalk;
 
-extern void order_table_walk(OrderTableWalk *walk, const OrderTable *table);
-extern bool order_table_next(OrderTableWalk *walk, OrderTotal *total);
+extern void order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consume);
 
-/* The place of a customer in that order. */
-static inline uint32
-order_hash(const KeyType *key, Datum customer)
+/* NULL at the end. */
+extern const OrderTotal *order_table_next(OrderTableWalk *walk);
+
+/*
+ * The place of a customer in that order: his own, if he is a word.
+ */
+static inline uint64
+order_place(const KeyType *key, Datum customer)
 {
 	if (key->kind == KEY_WORD)
-		return (uint32) (key_word_hash(customer) >> 32);
+		return key_word_hash(customer);
 
 	/* Not all types have hashes whose highest bits are worth anything. */
-	return murmurhash32(key_hash(key, customer));
+	return (uint64) murmurhash32(key_hash(key, customer)) << 32;
 }
 
 /*
@@ -96,7 +116,7 @@ order_table_add(OrderTable *table, Datum customer, TimestampTz last, uint32 purc
 	total->last = last;
 	total->units = units;
 	total->purchases = purchases;
-	total->hash = order_hash(&table->key, total->customer);
+	total->hash = (uint32) (order_place(&table->key, total->customer) >> 32);
 
 	/* What a reference leads to may be gone with the row. */
 	if (table->nwaiting == ORDERS_WAITING || !table->key.typbyval)

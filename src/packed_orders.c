@@ -56,28 +56,54 @@ packed_orders_read(PackedReader *reader, const KeyType *key, const PackedOrders 
 	packed_reader_begin(reader, key, packed->totals, packed->customers.bytes, packed->customers.used);
 }
 
+/*
+ * The next block; false at the end.
+ */
+static bool
+read_block(PackedReader *reader)
+{
+	TotalsBlock *block = &reader->block;
+	int64	   *units = reader->columns[TOTALS_UNITS];
+	int64		greatest;
+	int64		factor;
+
+	if (!totals_reader_next(&reader->blocks, block))
+		return false;
+	if (block->columns[TOTALS_PURCHASES].least < 1 ||
+		block->columns[TOTALS_PURCHASES].greatest > PG_UINT32_MAX ||
+		block->columns[TOTALS_UNITS].least < 0 ||
+		totals_block_is_wide(block))
+		key_refuse_external("rfm_orders", "A total is out of range.");
+	factor = totals_block_factor(reader->totals, block);
+	if (pg_mul_s64_overflow(block->columns[TOTALS_UNITS].greatest, factor, &greatest))
+		order_refuse_sum();
+	for (int c = 0; c < N_TOTALS_COLUMNS; c++)
+		totals_block_column(block, c, reader->columns[c]);
+	if (factor != 1)
+	{
+		for (int i = 0; i < block->customers; i++)
+			units[i] *= factor;
+	}
+	reader->next = 0;
+	return true;
+}
+
 bool
 packed_reader_next(PackedReader *reader)
 {
-	const CustomerTotal *unpacked;
+	int			i = reader->next;
 
-	if (reader->next == reader->block.customers)
+	if (i == reader->block.customers)
 	{
-		if (!totals_reader_next(&reader->blocks, &reader->block))
+		if (!read_block(reader))
 			return false;
-		totals_block_unpack(&reader->block, reader->unpacked);
-		reader->factor = totals_block_factor(reader->totals, &reader->block);
-		reader->next = 0;
+		i = 0;
 	}
-	unpacked = &reader->unpacked[reader->next++];
-	if (unpacked->purchases < 1 || unpacked->purchases > PG_UINT32_MAX ||
-		unpacked->units < 0 || unpacked->units > PG_INT64_MAX)
-		key_refuse_external("rfm_orders", "A total is out of range.");
-	reader->total.last = unpacked->last;
-	reader->total.purchases = (uint32) unpacked->purchases;
-	if (pg_mul_s64_overflow((int64) unpacked->units, reader->factor, &reader->total.units))
-		order_refuse_sum();
-	reader->total.customer = (Datum) unpacked->customer;
+	reader->next = i + 1;
+	reader->total.customer = (Datum) reader->columns[TOTALS_CUSTOMER][i];
+	reader->total.last = reader->columns[TOTALS_LAST][i];
+	reader->total.purchases = (uint32) reader->columns[TOTALS_PURCHASES][i];
+	reader->total.units = reader->columns[TOTALS_UNITS][i];
 	if (reader->cursor != NULL)
 		reader->cursor = key_row_next(reader->key, reader->cursor, &reader->total.customer);
 	return true;
@@ -89,7 +115,8 @@ typedef struct MergeInput
 	PackedReader *reader;
 	int64		factor;			/* of its money */
 	bool		more;
-	OrderTotal *total;			/* the next one, when there is more */
+	OrderTotal *total;			/* the next one, when there is more, ... */
+	uint64		place;			/* ... and its place in the order */
 } MergeInput;
 
 static inline void
@@ -98,7 +125,7 @@ input_next(MergeInput *input)
 	input->more = packed_reader_next(input->reader);
 	if (!input->more)
 		return;
-	input->total->hash = order_hash(input->reader->key, input->total->customer);
+	input->place = order_place(input->reader->key, input->total->customer);
 	if (input->factor != 1 &&
 		pg_mul_s64_overflow(input->total->units, input->factor, &input->total->units))
 		order_refuse_sum();
@@ -113,29 +140,28 @@ input_begin(MergeInput *input, PackedReader *reader, int scale)
 	input_next(input);
 }
 
-/* Customers with one hash: mostly one. */
-typedef struct SameHash
+/* Customers in one place, who are no words: mostly one. */
+typedef struct SamePlace
 {
 	OrderTotal *totals;
 	int			n;
 	int			size;
-} SameHash;
+} SamePlace;
 
-/* Take what the input has with that hash. */
+/* Take what the input has in that place. */
 static void
-take_same(SameHash *same, MergeInput *input, uint32 hash)
+take_same(SamePlace *same, MergeInput *input, uint64 place)
 {
 	const KeyType *key = input->reader->key;
 
-	for (; input->more && input->total->hash == hash; input_next(input))
+	for (; input->more && input->place == place; input_next(input))
 	{
 		OrderTotal *total = input->total;
 		int			i;
 
 		for (i = 0; i < same->n; i++)
 		{
-			if (key->kind == KEY_WORD ? same->totals[i].customer == total->customer :
-				key_equal(key, same->totals[i].customer, total->customer))
+			if (key_equal(key, same->totals[i].customer, total->customer))
 				break;
 		}
 		if (i < same->n)
@@ -160,7 +186,7 @@ packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader, MemoryContex
 	int			scale = Max(a_reader->totals->scale, b_reader->totals->scale);
 	MergeInput	a;
 	MergeInput	b;
-	SameHash	same = {(OrderTotal *) palloc(4 * sizeof(OrderTotal)), 0, 4};
+	SamePlace	same = {(OrderTotal *) palloc(4 * sizeof(OrderTotal)), 0, 4};
 	MemoryContext scratch;
 	MemoryContext old;
 	int64		done = 0;
@@ -172,23 +198,30 @@ packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader, MemoryContex
 	input_begin(&b, b_reader, scale);
 	while (a.more || b.more)
 	{
-		if (!b.more || (a.more && a.total->hash < b.total->hash))
+		if (!b.more || (a.more && a.place < b.place))
 		{
 			packed_orders_add(packed, key, a.total, scale);
 			input_next(&a);
 		}
-		else if (!a.more || b.total->hash < a.total->hash)
+		else if (!a.more || b.place < a.place)
 		{
 			packed_orders_add(packed, key, b.total, scale);
 			input_next(&b);
 		}
+		else if (key->kind == KEY_WORD)
+		{
+			order_total_add(a.total, b.total);
+			packed_orders_add(packed, key, a.total, scale);
+			input_next(&a);
+			input_next(&b);
+		}
 		else
 		{
-			uint32		hash = a.total->hash;
+			uint64		place = a.place;
 
 			same.n = 0;
-			take_same(&same, &a, hash);
-			take_same(&same, &b, hash);
+			take_same(&same, &a, place);
+			take_same(&same, &b, place);
 			for (int i = 0; i < same.n; i++)
 				packed_orders_add(packed, key, &same.totals[i], scale);
 		}
@@ -220,16 +253,16 @@ packed_orders_copy(const PackedReader *reader, MemoryContext context)
 }
 
 PackedOrders *
-packed_orders_of_table(OrderTable *table, int scale, MemoryContext context)
+packed_orders_of_table(OrderTable *table, int scale, MemoryContext context, bool consume)
 {
 	PackedOrders *packed = packed_orders_create(context);
 	OrderTableWalk walk;
-	OrderTotal	total;
+	const OrderTotal *total;
 
 	order_table_settle(table);
-	order_table_walk(&walk, table);
-	while (order_table_next(&walk, &total))
-		packed_orders_add(packed, &table->key, &total, scale);
+	order_table_walk(&walk, table, consume);
+	while ((total = order_table_next(&walk)) != NULL)
+		packed_orders_add(packed, &table->key, total, scale);
 	return packed;
 }
 

@@ -25,10 +25,9 @@ typedef struct PackedReader
 	const KeyType *key;
 	RfmTotals  *totals;
 	TotalsReader blocks;		/* where they are read, ... */
-	TotalsBlock block;
-	CustomerTotal unpacked[TOTALS_BLOCK_MAX];	/* ... a block of them, ... */
+	TotalsBlock block;			/* ... a block of them, ... */
+	int64		columns[N_TOTALS_COLUMNS][TOTALS_BLOCK_MAX];
 	int			next;			/* ... and the next one in it */
-	int64		factor;			/* of the block's money */
 	const char *customers;		/* the row of customers that are no words, ... */
 	Size		customers_size;
 	const char *cursor;			/* ... and the next one; NULL when there is none */
@@ -42,8 +41,12 @@ extern void packed_orders_read(PackedReader *reader, const KeyType *key, const P
 /* The next total, in the scale of all; false at the end. */
 extern bool packed_reader_next(PackedReader *reader);
 
-/* A table's customers. */
-extern PackedOrders *packed_orders_of_table(OrderTable *table, int scale, MemoryContext context);
+/*
+ * A table's customers.  The table may be consumed, so that not much more memory
+ * is needed than it has: then all that is left to do is to free it.
+ */
+extern PackedOrders *packed_orders_of_table(OrderTable *table, int scale, MemoryContext context,
+											bool consume);
 
 /* What a reader has, from the beginning. */
 extern PackedOrders *packed_orders_copy(const PackedReader *reader, MemoryContext context);

@@ -13,6 +13,8 @@
 #include "packed_orders.h"
 
 #include "history_encoding.h"
+#include "large_memory.h"
+#include "numeric_units.h"
 #include "state_text.h"
 
 #include "catalog/pg_collation.h"
@@ -32,8 +34,8 @@ typedef struct RfmOrders
 	int			magic;
 	int			scale;
 	KeyType		key;
-	OrderTable *table;			/* NULL when it is packed ... */
-	PackedOrders *packed;		/* ... which it is for a while to be flattened, too */
+	OrderTable *table;			/* NULL when it is packed */
+	PackedOrders *packed;
 	Size		totals_size;	/* computed by orders_flat_size(), with the ... */
 	Size		flat_size;		/* ... size of all */
 } RfmOrders;
@@ -95,13 +97,6 @@ orders_expanded(Datum datum)
  * ----------------------------------------------------------------
  */
 
-/* The packed orders of a state, which it need not keep. */
-static PackedOrders *
-packed_of(RfmOrders *state, MemoryContext context)
-{
-	return state->table == NULL ? state->packed : packed_orders_of_table(state->table, state->scale, context);
-}
-
 /*
  * What is behind a datum, to be read as packed orders.
  */
@@ -113,7 +108,8 @@ read_datum(PackedReader *reader, KeyType *key, Datum datum)
 	if (state != NULL)
 	{
 		*key = state->key;
-		packed_orders_read(reader, key, packed_of(state, CurrentMemoryContext));
+		packed_orders_read(reader, key, state->table == NULL ? state->packed :
+						   packed_orders_of_table(state->table, state->scale, CurrentMemoryContext, false));
 	}
 	else
 	{
@@ -133,17 +129,29 @@ read_datum(PackedReader *reader, KeyType *key, Datum datum)
 
 /* Have the state packed. */
 static void
-become_packed(RfmOrders *state, PackedOrders *packed)
+become_packed(RfmOrders *state)
 {
 	OrderTable *table = state->table;
+
+	if (table == NULL)
+		return;
+
+	/* Of no use to anybody should this be interrupted. */
+	state->magic = 0;
+	state->packed = packed_orders_of_table(table, state->scale, state->hdr.eoh_context, true);
+	state->table = NULL;
+	order_table_free(table);
+	state->magic = STATE_MAGIC;
+}
+
+static void
+set_packed(RfmOrders *state, PackedOrders *packed)
+{
 	PackedOrders *old = state->packed;
 
 	state->packed = packed;
 	state->scale = packed->totals->scale;
-	state->table = NULL;
-	if (table != NULL)
-		order_table_free(table);
-	if (old != NULL && old != packed)
+	if (old != NULL)
 		packed_orders_free(old);
 }
 
@@ -182,7 +190,7 @@ orders_writable(Datum datum, MemoryContext context)
 
 	read_datum(&reader, &key, datum);
 	state = orders_create(context, &key);
-	become_packed(state, packed_orders_copy(&reader, state->hdr.eoh_context));
+	set_packed(state, packed_orders_copy(&reader, state->hdr.eoh_context));
 	return state;
 }
 
@@ -196,13 +204,11 @@ orders_flat_size(ExpandedObjectHeader *eohptr)
 {
 	RfmOrders  *state = (RfmOrders *) eohptr;
 
-	if (state->table != NULL)
-	{
-		if (state->packed != NULL)
-			packed_orders_free(state->packed);
-		state->packed = NULL;
-		state->packed = packed_of(state, eohptr->eoh_context);
-	}
+	/*
+	 * Who wants it flat has done with it.  The table's memory serves for the
+	 * copies that are made now.
+	 */
+	become_packed(state);
 	state->totals_size = rfm_totals_flat_size(state->packed->totals);
 	state->flat_size = offsetof(FlatRfmOrders, totals) + MAXALIGN(state->totals_size) +
 		state->packed->customers.used;
@@ -219,6 +225,7 @@ orders_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
 	Size		padding = MAXALIGN(state->totals_size) - state->totals_size;
 
 	Assert(allocated_size == state->flat_size);
+	large_advise(flat, allocated_size);
 	memset(flat, 0, offsetof(FlatRfmOrders, totals));
 	SET_VARSIZE(flat, allocated_size);
 	flat->version = STATE_VERSION;
@@ -230,11 +237,6 @@ orders_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
 	if (state->packed->customers.used > 0)
 		memcpy(flat->totals + state->totals_size + padding, state->packed->customers.bytes,
 			   state->packed->customers.used);
-	if (state->table != NULL)
-	{
-		packed_orders_free(state->packed);
-		state->packed = NULL;
-	}
 }
 
 /* ----------------------------------------------------------------
@@ -305,11 +307,14 @@ rfm_orders_add(PG_FUNCTION_ARGS)
 				 errmsg("a purchase cannot have an infinite time"),
 				 errhint("Use NULL for an order that is not paid.")));
 	amount = (Numeric) PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(3));
-	check = history_amount_to_units(amount, &units, &scale);
-	if (unlikely(check != AMOUNT_OK))
-		history_refuse_amount(check, amount);
-	if (scale != state->scale && pg_mul_s64_overflow(units, bring_to_scale(state, scale), &units))
-		order_refuse_sum();
+	if (unlikely(!numeric_to_units_of_scale(amount, state->scale, &units)))
+	{
+		check = history_amount_to_units(amount, &units, &scale);
+		if (check != AMOUNT_OK)
+			history_refuse_amount(check, amount);
+		if (pg_mul_s64_overflow(units, bring_to_scale(state, scale), &units))
+			order_refuse_sum();
+	}
 
 	order_table_add(state->table, PG_GETARG_DATUM(1), at, 1, units);
 	return EOHPGetRWDatum(&state->hdr);
@@ -342,8 +347,9 @@ rfm_orders_merge(PG_FUNCTION_ARGS)
 	read_datum(&reader, &key, PG_GETARG_DATUM(1));
 	state = orders_writable(PG_GETARG_DATUM(0), context);
 	key_type_check(&state->key, &key);
-	packed_orders_read(&own, &state->key, packed_of(state, CurrentMemoryContext));
-	become_packed(state, packed_orders_merge(&own, &reader, state->hdr.eoh_context));
+	become_packed(state);
+	packed_orders_read(&own, &state->key, state->packed);
+	set_packed(state, packed_orders_merge(&own, &reader, state->hdr.eoh_context));
 	return EOHPGetRWDatum(&state->hdr);
 }
 

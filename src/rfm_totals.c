@@ -116,9 +116,34 @@ pack_open(RfmTotals *state)
 	CHECK_FOR_INTERRUPTS();
 	if (state->nopen == 0)
 		return;
-	totals_block_survey(&block, state->open, state->nopen, state->scale);
-	totals_block_pack(&block, state->open, reserve_packed(state, totals_block_size(&block)));
+	totals_block_survey(&block, &state->open, state->nopen, state->scale);
+	totals_block_pack(&block, &state->open, reserve_packed(state, totals_block_size(&block)));
 	state->nopen = 0;
+	state->open.high = NULL;
+}
+
+/*
+ * Have room for so many open totals, with upper halves of money if any are needed.
+ */
+static void
+reserve_open(RfmTotals *state, int capacity, bool wide)
+{
+	TotalsNumbers old = state->open;
+	int64	   *base = (int64 *) MemoryContextAlloc(state->hdr.eoh_context,
+													(N_TOTALS_COLUMNS + (wide ? 1 : 0)) * capacity * sizeof(int64));
+
+	for (int c = 0; c < N_TOTALS_COLUMNS; c++)
+	{
+		state->open.numbers[c] = base + c * capacity;
+		if (state->nopen > 0)
+			memcpy(state->open.numbers[c], old.numbers[c], state->nopen * sizeof(int64));
+	}
+	state->open.high = wide ? base + N_TOTALS_COLUMNS * capacity : NULL;
+	for (int i = 0; wide && i < state->nopen; i++)
+		state->open.high[i] = old.high != NULL ? old.high[i] : old.numbers[TOTALS_UNITS][i] < 0 ? -1 : 0;
+	state->open_capacity = capacity;
+	if (old.numbers[0] != NULL)
+		pfree(old.numbers[0]);
 }
 
 static int128
@@ -140,17 +165,17 @@ rfm_totals_prepare(RfmTotals *state, int128 units, int scale)
 		pack_open(state);
 		state->scale = scale;
 	}
+	else if (scale < state->scale)
+		units = units_times(units, history_power_of_ten[state->scale - scale]);
 	if (state->nopen == TOTALS_BLOCK_MAX)
 		pack_open(state);
 	else if (state->nopen == state->open_capacity)
-	{
-		state->open_capacity = state->open == NULL ? FIRST_OPEN : state->open_capacity * 2;
-		state->open = (CustomerTotal *) (state->open == NULL ?
-										 MemoryContextAlloc(state->hdr.eoh_context, state->open_capacity * sizeof(CustomerTotal)) :
-										 repalloc(state->open, state->open_capacity * sizeof(CustomerTotal)));
-	}
-	return scale == state->scale ? units :
-		units_times(units, history_power_of_ten[state->scale - scale]);
+		reserve_open(state, Max(2 * state->open_capacity, FIRST_OPEN), state->open.high != NULL);
+	if (units != (int64) units && state->open.high == NULL)
+		reserve_open(state, state->open_capacity, true);
+	if (state->open.high != NULL)
+		state->open.high[state->nopen] = (int64) (units >> 64);
+	return units;
 }
 
 /* ----------------------------------------------------------------
@@ -189,12 +214,31 @@ totals_block_factor(const RfmTotals *totals, const TotalsBlock *block)
 	return history_power_of_ten[totals->scale - block->scale];
 }
 
+/* Room for a block. */
+typedef struct Unpacked
+{
+	int64		numbers[N_TOTALS_COLUMNS][TOTALS_BLOCK_MAX];
+	int64		high[TOTALS_BLOCK_MAX];
+} Unpacked;
+
+static TotalsNumbers
+unpacked_numbers(Unpacked *unpacked)
+{
+	TotalsNumbers totals;
+
+	for (int c = 0; c < N_TOTALS_COLUMNS; c++)
+		totals.numbers[c] = unpacked->numbers[c];
+	totals.high = unpacked->high;
+	return totals;
+}
+
 void
 rfm_totals_append(RfmTotals *state, RfmTotals *other)
 {
 	TotalsReader reader;
 	TotalsBlock block;
-	CustomerTotal totals[TOTALS_BLOCK_MAX];
+	Unpacked	unpacked;
+	TotalsNumbers totals = unpacked_numbers(&unpacked);
 
 	totals_reader_begin(&reader, other);
 	while (totals_reader_next(&reader, &block))
@@ -210,10 +254,14 @@ rfm_totals_append(RfmTotals *state, RfmTotals *other)
 			state->customers += block.customers;
 			continue;
 		}
-		totals_block_unpack(&block, totals);
+		totals_block_unpack(&block, &totals);
 		for (int i = 0; i < block.customers; i++)
-			rfm_totals_add(state, totals[i].customer, totals[i].last, totals[i].purchases,
-						   totals[i].units, block.scale);
+			rfm_totals_add(state, unpacked.numbers[TOTALS_CUSTOMER][i], unpacked.numbers[TOTALS_LAST][i],
+						   unpacked.numbers[TOTALS_PURCHASES][i],
+						   totals_block_is_wide(&block) ?
+						   totals_wide(unpacked.numbers[TOTALS_UNITS][i], unpacked.high[i]) :
+						   unpacked.numbers[TOTALS_UNITS][i],
+						   block.scale);
 	}
 }
 
@@ -306,7 +354,7 @@ rfm_totals_check_foreign(RfmTotals *totals)
 {
 	TotalsReader reader;
 	TotalsBlock block;
-	CustomerTotal unpacked[TOTALS_BLOCK_MAX];
+	Unpacked	unpacked;
 	char	   *packed = NULL;
 	int			scale = 0;
 
@@ -315,13 +363,16 @@ rfm_totals_check_foreign(RfmTotals *totals)
 	{
 		Size		size = totals_block_size(&block);
 		TotalsBlock own;
+		TotalsNumbers numbers = unpacked_numbers(&unpacked);
 
-		totals_block_unpack(&block, unpacked);
-		totals_block_survey(&own, unpacked, block.customers, block.scale);
+		totals_block_unpack(&block, &numbers);
+		if (!totals_block_is_wide(&block))
+			numbers.high = NULL;
+		totals_block_survey(&own, &numbers, block.customers, block.scale);
 		if (totals_block_size(&own) != size)
 			totals_refuse("Its numbers are wider than they need to be.");
 		packed = packed == NULL ? palloc(size) : repalloc(packed, size);
-		totals_block_pack(&own, unpacked, packed);
+		totals_block_pack(&own, &numbers, packed);
 		if (memcmp(packed, reader.next - size, size) != 0)
 			totals_refuse("Its bytes are not those that its totals are packed into.");
 		scale = Max(scale, block.scale);

@@ -28,8 +28,8 @@ typedef struct RfmTotals
 	int			magic;
 	int			scale;			/* of the open totals; no block's is greater */
 	int64		customers;
-	CustomerTotal *open;		/* those not packed yet */
-	int			nopen;
+	TotalsNumbers open;			/* those not packed yet, ... */
+	int			nopen;			/* ... so many */
 	int			open_capacity;
 	TotalsChunk *first_chunk;
 	TotalsChunk *last_chunk;
@@ -45,7 +45,10 @@ extern RfmTotals *rfm_totals_state(FunctionCallInfo fcinfo);
 /* The state in argument 0 of a final function, only to be read. */
 extern RfmTotals *rfm_totals_read(FunctionCallInfo fcinfo);
 
-/* Makes room for a customer, and for amounts of that scale; the amount in the state's. */
+/*
+ * Makes room for a customer, and for amounts of that scale and size; the amount
+ * in the state's scale.
+ */
 extern int128 rfm_totals_prepare(RfmTotals *state, int128 units, int scale);
 
 /* Walks the blocks, packing what is not packed yet. */
@@ -83,15 +86,16 @@ static inline void
 rfm_totals_add(RfmTotals *state, int64 customer, TimestampTz last, int64 purchases,
 			   int128 units, int scale)
 {
-	CustomerTotal *total;
+	int			i;
 
-	if (unlikely(state->nopen == state->open_capacity || scale != state->scale))
+	if (unlikely(state->nopen == state->open_capacity || scale != state->scale ||
+				 units != (int64) units || state->open.high != NULL))
 		units = rfm_totals_prepare(state, units, scale);
-	total = &state->open[state->nopen++];
-	total->customer = customer;
-	total->last = last;
-	total->purchases = purchases;
-	total->units = units;
+	i = state->nopen++;
+	state->open.numbers[TOTALS_CUSTOMER][i] = customer;
+	state->open.numbers[TOTALS_LAST][i] = last;
+	state->open.numbers[TOTALS_PURCHASES][i] = purchases;
+	state->open.numbers[TOTALS_UNITS][i] = (int64) units;
 	state->customers++;
 }
 

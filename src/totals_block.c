@@ -6,6 +6,7 @@
 
 #include "history_reader.h"
 
+#include "port/pg_bitutils.h"
 #include "utils/timestamp.h"
 
 void
@@ -18,26 +19,35 @@ totals_refuse(const char *detail)
 }
 
 /*
- * By a constant, which takes a multiplication only.
+ * Division of numbers that may be divisible, without dividing: by the inverse,
+ * modulo 2^64, of the divisor's odd part.  Of numbers that are not divisible it
+ * makes quotients above the limit (Warren, Hacker's Delight, 10-17).
  */
-static inline uint64
-in_units(uint64 usecs, int unit)
+typedef struct ExactDivisor
 {
-	switch (unit)
-	{
-		case HISTORY_MICROSECOND:
-			return usecs;
-		case HISTORY_MILLISECOND:
-			return usecs / 1000;
-		case HISTORY_SECOND:
-			return usecs / USECS_PER_SEC;
-		case HISTORY_MINUTE:
-			return usecs / USECS_PER_MINUTE;
-		case HISTORY_HOUR:
-			return usecs / USECS_PER_HOUR;
-		default:
-			return usecs / USECS_PER_DAY;
-	}
+	uint64		inverse;
+	int			shift;			/* zero bits at the divisor's end */
+	uint64		limit;
+} ExactDivisor;
+
+static ExactDivisor
+exact_divisor(uint64 divisor)
+{
+	ExactDivisor exact = {1, pg_rightmost_one_pos64(divisor), PG_UINT64_MAX / divisor};
+	uint64		odd = divisor >> exact.shift;
+
+	/* Each round doubles the bits that are right, of which one is. */
+	for (int bits = 1; bits < 64; bits *= 2)
+		exact.inverse *= 2 - odd * exact.inverse;
+	return exact;
+}
+
+static inline uint64
+exact_quotient(const ExactDivisor *exact, uint64 number)
+{
+	uint64		product = number * exact->inverse;
+
+	return exact->shift == 0 ? product : product >> exact->shift | product << (64 - exact->shift);
 }
 
 /* Numbers of more bits, from a byte's any bit on, do not fit a word. */
@@ -58,55 +68,73 @@ range_of(const TotalsColumn *column)
 	return (uint64) column->greatest - (uint64) column->least;
 }
 
-void
-totals_block_survey(TotalsBlock *block, const CustomerTotal *totals, int n, int scale)
+/* The coarsest unit in which all times lie a whole number after the least. */
+static int
+coarsest_unit(const int64 *last, int n, int64 least)
 {
-	TotalsColumn *customer = &block->columns[TOTALS_CUSTOMER];
+	int			unit;
+
+	for (unit = HISTORY_DAY; unit > HISTORY_MICROSECOND; unit--)
+	{
+		ExactDivisor exact = exact_divisor((uint64) history_unit_usecs[unit]);
+		int			i;
+
+		for (i = 0; i < n; i++)
+		{
+			if (exact_quotient(&exact, (uint64) last[i] - (uint64) least) > exact.limit)
+				break;
+		}
+		if (i == n)
+			break;
+	}
+	return unit;
+}
+
+static bool
+fits_64_bits(const TotalsNumbers *totals, int n)
+{
+	const int64 *units = totals->numbers[TOTALS_UNITS];
+
+	if (totals->high == NULL)
+		return true;
+	for (int i = 0; i < n; i++)
+	{
+		if (totals->high[i] != (units[i] < 0 ? -1 : 0))
+			return false;
+	}
+	return true;
+}
+
+void
+totals_block_survey(TotalsBlock *block, const TotalsNumbers *totals, int n, int scale)
+{
 	TotalsColumn *last = &block->columns[TOTALS_LAST];
-	TotalsColumn *purchases = &block->columns[TOTALS_PURCHASES];
-	TotalsColumn *units = &block->columns[TOTALS_UNITS];
-	int128		least_units = totals[0].units;
-	int128		greatest_units = totals[0].units;
-	int			unit = HISTORY_DAY;
 
 	memset(block, 0, sizeof(TotalsBlock));
 	block->customers = n;
 	block->scale = scale;
-	customer->least = customer->greatest = totals[0].customer;
-	last->least = last->greatest = totals[0].last;
-	purchases->least = purchases->greatest = totals[0].purchases;
-	for (int i = 1; i < n; i++)
+	for (int c = 0; c < N_TOTALS_COLUMNS; c++)
 	{
-		customer->least = Min(customer->least, totals[i].customer);
-		customer->greatest = Max(customer->greatest, totals[i].customer);
-		last->least = Min(last->least, totals[i].last);
-		last->greatest = Max(last->greatest, totals[i].last);
-		purchases->least = Min(purchases->least, totals[i].purchases);
-		purchases->greatest = Max(purchases->greatest, totals[i].purchases);
-		least_units = Min(least_units, totals[i].units);
-		greatest_units = Max(greatest_units, totals[i].units);
-	}
+		const int64 *numbers = totals->numbers[c];
+		int64		least = numbers[0];
+		int64		greatest = numbers[0];
 
-	/* The coarsest unit in which all times lie a whole number after the least. */
-	for (int i = 0; i < n; i++)
-	{
-		uint64		since = (uint64) totals[i].last - (uint64) last->least;
-
-		while (in_units(since, unit) * (uint64) history_unit_usecs[unit] != since)
-			unit--;
+		for (int i = 1; i < n; i++)
+		{
+			least = Min(least, numbers[i]);
+			greatest = Max(greatest, numbers[i]);
+		}
+		block->columns[c].least = least;
+		block->columns[c].greatest = greatest;
+		block->columns[c].width = width_of(range_of(&block->columns[c]));
 	}
-	block->time_unit = unit;
-	customer->width = width_of(range_of(customer));
-	last->width = width_of(in_units(range_of(last), unit));
-	purchases->width = width_of(range_of(purchases));
-	if (least_units == (int64) least_units && greatest_units == (int64) greatest_units)
+	block->time_unit = coarsest_unit(totals->numbers[TOTALS_LAST], n, last->least);
+	last->width = width_of(range_of(last) / (uint64) history_unit_usecs[block->time_unit]);
+	if (!fits_64_bits(totals, n))
 	{
-		units->least = (int64) least_units;
-		units->greatest = (int64) greatest_units;
-		units->width = width_of(range_of(units));
+		block->columns[TOTALS_UNITS].least = block->columns[TOTALS_UNITS].greatest = 0;
+		block->columns[TOTALS_UNITS].width = TOTALS_WIDE;
 	}
-	else
-		units->width = TOTALS_WIDE;
 }
 
 static Size
@@ -148,52 +176,40 @@ get_int64(const uint8 *p, int64 *value)
 	return p + sizeof(*value);
 }
 
-/*
- * With a field that the compiler knows.  Writes up to seven bytes of zeros after
- * the column, and reads none.
- */
+/* Numbers less the least. */
 static inline uint8 *
-put_column(uint8 *p, const TotalsBlock *block, const CustomerTotal *totals, TotalsField field)
+put_column(uint8 *p, const TotalsBlock *block, TotalsField field, const int64 *numbers)
 {
 	const TotalsColumn *column = &block->columns[field];
 	uint8	   *end = p + column_size(block, column);
-	uint64		least = (uint64) column->least;
+	ExactDivisor exact = exact_divisor(field == TOTALS_LAST ? (uint64) history_unit_usecs[block->time_unit] : 1);
 	int			width = column->width;
-	uint64		word = 0;		/* of the bits before those stored for good ... */
-	int			nbits = 0;		/* ... so many, less than eight */
+	uint64		word = 0;		/* of the numbers that are not stored yet, ... */
+	int			nbits = 0;		/* ... less than 64 bits */
 
 	if (width == 0)
 		return end;
 	for (int i = 0; i < block->customers; i++)
 	{
-		uint64		number;
+		uint64		number = exact_quotient(&exact, (uint64) numbers[i] - (uint64) column->least);
 
-		if (field == TOTALS_CUSTOMER)
-			number = (uint64) totals[i].customer - least;
-		else if (field == TOTALS_LAST)
-			number = in_units((uint64) totals[i].last - least, block->time_unit);
-		else if (field == TOTALS_PURCHASES)
-			number = (uint64) totals[i].purchases - least;
-		else
-			number = (uint64) totals[i].units - least;
 		word |= number << nbits;
-		store_word(p, word);
-		if (unlikely(width == 64))
-		{
-			word = 0;
-			p += sizeof(uint64);
-			continue;
-		}
 		nbits += width;
-		word >>= nbits & ~7;
-		p += nbits / 8;
-		nbits %= 8;
+		if (nbits >= 64)
+		{
+			store_word(p, word);
+			p += sizeof(word);
+			nbits -= 64;
+			word = nbits == 0 ? 0 : number >> (width - nbits);
+		}
 	}
+	for (; p < end; word >>= 8)
+		*p++ = (uint8) word;
 	return end;
 }
 
 void
-totals_block_pack(const TotalsBlock *block, const CustomerTotal *totals, char *target)
+totals_block_pack(const TotalsBlock *block, const TotalsNumbers *totals, char *target)
 {
 	uint8	   *p = (uint8 *) target;
 
@@ -208,18 +224,18 @@ totals_block_pack(const TotalsBlock *block, const CustomerTotal *totals, char *t
 		p = put_int64(p, block->columns[c].least);
 		p = put_int64(p, block->columns[c].greatest);
 	}
-	p = put_column(p, block, totals, TOTALS_CUSTOMER);
-	p = put_column(p, block, totals, TOTALS_LAST);
-	p = put_column(p, block, totals, TOTALS_PURCHASES);
+	p = put_column(p, block, TOTALS_CUSTOMER, totals->numbers[TOTALS_CUSTOMER]);
+	p = put_column(p, block, TOTALS_LAST, totals->numbers[TOTALS_LAST]);
+	p = put_column(p, block, TOTALS_PURCHASES, totals->numbers[TOTALS_PURCHASES]);
 	if (!totals_block_is_wide(block))
 	{
-		put_column(p, block, totals, TOTALS_UNITS);
+		put_column(p, block, TOTALS_UNITS, totals->numbers[TOTALS_UNITS]);
 		return;
 	}
 	for (int i = 0; i < block->customers; i++)
 	{
-		p = put_int64(p, (int64) totals[i].units);
-		p = put_int64(p, (int64) (totals[i].units >> 64));
+		p = put_int64(p, totals->numbers[TOTALS_UNITS][i]);
+		p = put_int64(p, totals->high[i]);
 	}
 }
 
@@ -293,47 +309,41 @@ totals_block_column(const TotalsBlock *block, TotalsField field, int64 *values)
 		totals_refuse("A number is out of range.");
 }
 
-void
-totals_block_units(const TotalsBlock *block, int128 *units)
+/* Money that is wide. */
+static void
+get_halves(const TotalsBlock *block, int64 *low, int64 *high)
 {
 	const uint8 *p = block->columns[TOTALS_UNITS].bytes;
-	int64		values[TOTALS_BLOCK_MAX];
 
-	if (totals_block_is_wide(block))
-	{
-		for (int i = 0; i < block->customers; i++)
-		{
-			int64		low;
-			int64		high;
-
-			p = get_int64(p, &low);
-			p = get_int64(p, &high);
-			units[i] = (int128) (((uint128) (uint64) high << 64) | (uint64) low);
-		}
-		return;
-	}
-	totals_block_column(block, TOTALS_UNITS, values);
 	for (int i = 0; i < block->customers; i++)
-		units[i] = values[i];
+	{
+		p = get_int64(p, &low[i]);
+		p = get_int64(p, &high[i]);
+	}
 }
 
 void
-totals_block_unpack(const TotalsBlock *block, CustomerTotal *totals)
+totals_block_units(const TotalsBlock *block, int128 *units)
 {
-	int64		customers[TOTALS_BLOCK_MAX];
-	int64		last[TOTALS_BLOCK_MAX];
-	int64		purchases[TOTALS_BLOCK_MAX];
-	int128		units[TOTALS_BLOCK_MAX];
+	int64		low[TOTALS_BLOCK_MAX];
+	int64		high[TOTALS_BLOCK_MAX];
 
-	totals_block_column(block, TOTALS_CUSTOMER, customers);
-	totals_block_column(block, TOTALS_LAST, last);
-	totals_block_column(block, TOTALS_PURCHASES, purchases);
-	totals_block_units(block, units);
+	if (totals_block_is_wide(block))
+		get_halves(block, low, high);
+	else
+		totals_block_column(block, TOTALS_UNITS, low);
 	for (int i = 0; i < block->customers; i++)
-	{
-		totals[i].customer = customers[i];
-		totals[i].last = last[i];
-		totals[i].purchases = purchases[i];
-		totals[i].units = units[i];
-	}
+		units[i] = totals_block_is_wide(block) ? totals_wide(low[i], high[i]) : low[i];
+}
+
+void
+totals_block_unpack(const TotalsBlock *block, TotalsNumbers *totals)
+{
+	totals_block_column(block, TOTALS_CUSTOMER, totals->numbers[TOTALS_CUSTOMER]);
+	totals_block_column(block, TOTALS_LAST, totals->numbers[TOTALS_LAST]);
+	totals_block_column(block, TOTALS_PURCHASES, totals->numbers[TOTALS_PURCHASES]);
+	if (totals_block_is_wide(block))
+		get_halves(block, totals->numbers[TOTALS_UNITS], totals->high);
+	else
+		totals_block_column(block, TOTALS_UNITS, totals->numbers[TOTALS_UNITS]);
 }

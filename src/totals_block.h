@@ -36,13 +36,15 @@ typedef enum TotalsField
 #define N_TOTALS_COLUMNS	4
 #define TOTALS_WIDE			128
 
-typedef struct CustomerTotal
+/* Customers before they are packed, or after: a column each. */
+typedef struct TotalsNumbers
 {
-	int64		customer;		/* a number that tells whose it is, or 0 */
-	TimestampTz last;
-	int64		purchases;
-	int128		units;			/* money in units of 10^-scale of the block */
-} CustomerTotal;
+	int64	   *numbers[N_TOTALS_COLUMNS];	/* who it is, or 0; last purchase;
+											 * purchases; money in units of
+											 * 10^-scale */
+	int64	   *high;			/* upper halves of money, or NULL when it fits
+								 * 64 bits */
+} TotalsNumbers;
 
 typedef struct TotalsColumn
 {
@@ -61,6 +63,13 @@ typedef struct TotalsBlock
 	TotalsColumn columns[N_TOTALS_COLUMNS];
 } TotalsBlock;
 
+/* Money of two halves. */
+static inline int128
+totals_wide(int64 low, int64 high)
+{
+	return (int128) ((uint128) (uint64) high << 64 | (uint64) low);
+}
+
 static inline bool
 totals_block_is_wide(const TotalsBlock *block)
 {
@@ -68,9 +77,9 @@ totals_block_is_wide(const TotalsBlock *block)
 }
 
 /* How customers are to be packed, in how many bytes, and packing them. */
-extern void totals_block_survey(TotalsBlock *block, const CustomerTotal *totals, int n, int scale);
+extern void totals_block_survey(TotalsBlock *block, const TotalsNumbers *totals, int n, int scale);
 extern Size totals_block_size(const TotalsBlock *block);
-extern void totals_block_pack(const TotalsBlock *block, const CustomerTotal *totals, char *target);
+extern void totals_block_pack(const TotalsBlock *block, const TotalsNumbers *totals, char *target);
 
 /*
  * The block that begins there; what comes after it.  No column reaches beyond
@@ -84,8 +93,8 @@ extern void totals_block_column(const TotalsBlock *block, TotalsField field, int
 /* Money, wide or not. */
 extern void totals_block_units(const TotalsBlock *block, int128 *units);
 
-/* All of it, in the form in which it was packed. */
-extern void totals_block_unpack(const TotalsBlock *block, CustomerTotal *totals);
+/* All of it, the upper halves only where the money is wide. */
+extern void totals_block_unpack(const TotalsBlock *block, TotalsNumbers *totals);
 
 /* The error for bytes that are no totals. */
 extern void totals_refuse(const char *detail);
