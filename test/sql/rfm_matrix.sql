@@ -243,10 +243,18 @@ WITH parts AS (
 SELECT sum(customers) AS customers, sum(spent) AS spent, sum(customers) FILTER (WHERE recency = 5) AS latest
 FROM (SELECT (unnest(retention.rfm_matrix(retention.merge(state)))).* FROM parts) AS cells;
 SELECT (retention.rfm_matrix(c, '2024-01-01'::timestamptz, 1))[1].customers AS customers FROM generate_series(1, 300000) AS c;
+SELECT retention.rfm_matrix(c, '2024-01-01'::timestamptz + c * interval '1 hour', c % 1000) =
+	retention.rfm_matrix('customer ' || c, '2024-01-01'::timestamptz + c * interval '1 hour', c % 1000) AS as_text
+FROM generate_series(1, 300000) AS c;
 
--- A finer amount that comes late; the state goes on after each result.
+-- A finer amount that comes late; the state goes on after each result, and after each copy of it.
 SELECT n, retention.rfm_matrix(customer, timestamptz '2024-01-01', amount) OVER (ORDER BY n)
 FROM (VALUES (1, 'a', 10), (2, 'b', 10.001), (3, 'a', 0.25), (4, 'c', 100000)) AS v (n, customer, amount);
+SELECT n, retention.rfm_matrix(state)
+FROM (
+	SELECT n, retention.rfm_collect(customer, timestamptz '2024-01-01', amount) OVER (ORDER BY n) AS state
+	FROM (VALUES (1, 'a', 10), (2, 'b', 10.001), (3, 'a', 0.25), (4, 'c', 100000)) AS v (n, customer, amount)
+) AS states;
 
 SELECT retention.rfm_matrix(customer, paid_at, amount) IS NULL AS nothing FROM orders WHERE customer IS NULL;
 SELECT retention.rfm_matrix(1, 'infinity'::timestamptz, 1.0);
