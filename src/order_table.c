@@ -14,7 +14,6 @@
 
 #include "large_memory.h"
 
-#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -31,8 +30,8 @@ order_refuse_sum(void)
 			 errdetail("A customer's sum is kept in 64 bits, with as many decimal places as the finest amount has.")));
 }
 
-static void
-refuse_purchases(void)
+void
+order_refuse_purchases(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -61,7 +60,7 @@ first_slot(const OrderTable *table, uint32 hash)
 }
 
 static OrderSegment
-free_segment(OrderTable *table, uint64 nslots)
+fresh_segment(OrderTable *table, uint64 nslots)
 {
 	Size		size = nslots * sizeof(OrderTotal);
 	OrderSegment segment;
@@ -112,7 +111,7 @@ order_table_create(MemoryContext parent, const KeyType *key, int64 customers)
 	set_size(table, bits);
 	table->segments = segment_array(table);
 	for (uint64 i = 0; i < segments_of(table->nslots); i++)
-		table->segments[i] = free_segment(table, Min(table->nslots, SEGMENT_SLOTS));
+		table->segments[i] = fresh_segment(table, Min(table->nslots, SEGMENT_SLOTS));
 	return table;
 }
 
@@ -133,7 +132,7 @@ put_new(OrderTable *table, const OrderTotal *total)
 		OrderSegment *segment = &table->segments[slot >> SEGMENT_BITS];
 
 		if (unlikely(segment->slots == NULL))
-			*segment = free_segment(table, SEGMENT_SLOTS);
+			*segment = fresh_segment(table, SEGMENT_SLOTS);
 		if (slot_at(table, slot)->purchases == 0)
 			break;
 	}
@@ -150,7 +149,7 @@ grow_segment(OrderTable *table)
 	uint64		nold = table->nslots;
 
 	set_size(table, LARGEST_BITS - table->shift + 1);
-	table->segments[0] = free_segment(table, table->nslots);
+	table->segments[0] = fresh_segment(table, table->nslots);
 	for (uint64 i = 0; i < nold; i++)
 	{
 		if (old.slots[i].purchases != 0)
@@ -215,27 +214,11 @@ grow_segments(OrderTable *table)
 	for (uint64 i = 0; i < segments_of(table->nslots); i++)
 	{
 		if (table->segments[i].slots == NULL)
-			table->segments[i] = free_segment(table, SEGMENT_SLOTS);
+			table->segments[i] = fresh_segment(table, SEGMENT_SLOTS);
 	}
 	pfree(old);
 	if (wrapped != NULL)
 		pfree(wrapped);
-}
-
-static inline void
-add(OrderTotal *total, const OrderTotal *more)
-{
-	total->last = Max(total->last, more->last);
-	if (unlikely(pg_add_s64_overflow(total->units, more->units, &total->units)))
-		order_refuse_sum();
-	if (unlikely(pg_add_u32_overflow(total->purchases, more->purchases, &total->purchases)))
-		refuse_purchases();
-}
-
-void
-order_total_add(OrderTotal *total, const OrderTotal *more)
-{
-	add(total, more);
 }
 
 static inline void
@@ -252,7 +235,7 @@ put(OrderTable *table, const OrderTotal *more)
 		if (table->key.kind == KEY_WORD ? total->customer == more->customer :
 			total->hash == more->hash && key_equal(&table->key, total->customer, more->customer))
 		{
-			add(total, more);
+			order_total_add(total, more);
 			return;
 		}
 	}

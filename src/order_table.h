@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "common/int.h"
 #include "datatype/timestamp.h"
 
 #include "key_type.h"
@@ -60,10 +61,8 @@ extern void order_table_settle(OrderTable *table);
 /* Multiplies all sums. */
 extern void order_table_rescale(OrderTable *table, int64 factor);
 
-/* Adds what else is known of a customer. */
-extern void order_total_add(OrderTotal *total, const OrderTotal *more);
-
 extern void order_refuse_sum(void);
+extern void order_refuse_purchases(void);
 
 /*
  * Walks the customers of a settled table in the order of their hashes, if told
@@ -87,6 +86,17 @@ extern void order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consu
 
 /* NULL at the end. */
 extern const OrderTotal *order_table_next(OrderTableWalk *walk);
+
+/* Adds what else is known of a customer. */
+static inline void
+order_total_add(OrderTotal *total, const OrderTotal *more)
+{
+	total->last = Max(total->last, more->last);
+	if (unlikely(pg_add_s64_overflow(total->units, more->units, &total->units)))
+		order_refuse_sum();
+	if (unlikely(pg_add_u32_overflow(total->purchases, more->purchases, &total->purchases)))
+		order_refuse_purchases();
+}
 
 /*
  * The place of a customer in that order: his own, if he is a word.
