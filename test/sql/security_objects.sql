@@ -182,7 +182,7 @@ CROSS JOIN LATERAL unnest(r.proargtypes) AS a (type)
 WHERE r.lanname = 'c' AND r.prokind = 'f' AND a.type IN ('anynonarray'::regtype, 'anyelement'::regtype, '"any"'::regtype, 'record'::regtype)
 	AND r.proname NOT IN (
 		'customer_key', 'points_balance', 'redeem', 'hold', 'capture', 'release', 'cancel_redemption',
-		'adjust', 'grant', 'transfer', 'repurchase_add', 'rfm_orders_add', 'rfm_score')
+		'adjust', 'grant', 'transfer', 'repurchase_add', 'rfm_orders_add', 'retention_logins_add', 'rfm_score')
 ORDER BY 1;
 
 -- What is immutable reads no table: it needs no owner's rights, and any worker may run it.
