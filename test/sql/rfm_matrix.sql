@@ -154,6 +154,9 @@ SELECT retention.rfm_cuts_of(NULL::retention.rfm_totals) IS NULL AS null_state, 
 	retention.rfm_cuts_of(retention.rfm_collect('{}'::retention.purchase_history, '2024-01-01'), '2024-01-01') AS nobody;
 SELECT retention.rfm_cuts_of(retention.rfm_collect('2024-01-01'::timestamptz, 1, 1), 'infinity');
 SELECT retention.rfm_matrix(last, 1, 1) FROM (VALUES ('infinity'::timestamptz)) AS v (last);
+-- Money owed that needs more than 64 bits, once others have cents.
+SELECT retention.rfm_matrix('2024-01-01', 1, spent), (retention.rfm_cuts_of(retention.rfm_collect('2024-01-01', 1, spent))).monetary
+FROM (VALUES (-9000000000000000000), (-8999999999999999999), (0.01)) AS v (spent);
 SELECT retention.rfm_matrix('2024-01-01', 1, spent) FROM (VALUES ('NaN'::numeric)) AS v (spent);
 SELECT retention.rfm_matrix('2024-01-01', 1, spent) FROM (VALUES (1e30)) AS v (spent);
 SELECT retention.rfm_matrix('{2024-01-01=1}'::retention.purchase_history, 'infinity');
