@@ -114,7 +114,7 @@ begin_waiting(SignupTable *table)
 static inline bool
 keep_while_waiting(SignupTable *table, Datum *customer)
 {
-	char	   *target = table->waiting_bytes + table->nwaiting * WAITING_BYTES;
+	char	   *target;
 	Size		len;
 	const char *bytes;
 
@@ -123,6 +123,7 @@ keep_while_waiting(SignupTable *table, Datum *customer)
 	bytes = key_bytes(&table->key, *customer, &len);
 	if (len > WAITING_BYTES - VARHDRSZ_SHORT)
 		return false;
+	target = table->waiting_bytes + table->nwaiting * WAITING_BYTES;
 	*customer = PointerGetDatum(target);
 	if (table->key.typlen == -1)
 	{
