@@ -729,7 +729,7 @@ CREATE AGGREGATE retention.retention_rate(first_event timestamptz, events timest
 );
 
 COMMENT ON AGGREGATE retention.retention_rate(timestamptz, timestamptz[], text, integer, text, timestamptz) IS
-	'Retention (留存率) N days after a first event, such as a registration: one row a customer, with the times of the events that count as coming back (log-ins, visits). A table with one row a log-in wants a subquery that makes such rows, from those who signed up: SELECT u.id, u.signed_up_at, array_agg(l.at) AS logged_in_at FROM users AS u LEFT JOIN logins AS l ON l.user_id = u.id GROUP BY u.id, u.signed_up_at; an inner join would leave out who never came back. Times not after the first event are left out, as are NULL and infinite ones. Modes, days and NULL as for histories: classic, rolling, within. Rows without a first event are left out, as are those whose first event lies after the moment; a NULL array is nobody coming back.';
+	'Retention (留存率) N days after a first event, such as a registration: one row a customer, with the times of the events that count as coming back (log-ins, visits). From one row a log-in: retention_rate(customer, signed_up_at, logged_in_at, ...). Times not after the first event are left out, as are NULL and infinite ones. Modes, days and NULL as for histories: classic, rolling, within. Rows without a first event are left out, as are those whose first event lies after the moment; a NULL array is nobody coming back.';
 
 CREATE AGGREGATE retention.retention_rate(first_event timestamptz, events timestamptz[], mode text, days integer, time_zone text) (
 	SFUNC = retention.retention_transition,

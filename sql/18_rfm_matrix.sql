@@ -150,6 +150,24 @@ CREATE AGGREGATE retention.rfm_collect(history retention.purchase_history, at ti
 COMMENT ON AGGREGATE retention.rfm_collect(retention.purchase_history, timestamptz) IS
 	'What rfm_matrix() knows of a group, to be kept and merged with that of other groups: rfm_matrix(merge(state)). NULL histories are left out; NULL for an empty group';
 
+CREATE AGGREGATE retention.rfm_collect(last_purchase timestamptz, purchases bigint, spent numeric) (
+	SFUNC = retention.rfm_matrix_transition,
+	STYPE = retention.rfm_totals,
+	COMBINEFUNC = retention.rfm_totals_merge,
+	PARALLEL = SAFE
+);
+
+COMMENT ON AGGREGATE retention.rfm_collect(timestamptz, bigint, numeric) IS
+	'The same from one row a customer: last purchase, number of purchases, money spent, as in rfm_matrix(). NULL for an empty group';
+
+CREATE FUNCTION retention.rfm_cuts_of(state retention.rfm_totals, at timestamptz DEFAULT NULL)
+	RETURNS retention.rfm_cuts
+	AS 'MODULE_PATHNAME', 'rfm_totals_cuts'
+	LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_cuts_of(retention.rfm_totals, timestamptz) IS
+	'Cut points between the fifths of the customers of a query, to be frozen: SELECT rfm_cuts_of(rfm_collect(...), at) FROM ...; rfm_score(last_purchase, purchases, spent, cuts, at) then gives every customer the same scores as rfm_score() OVER () does, and keeps scores comparable later. A score that nobody reaches begins at infinity (for purchases, at the largest bigint). at is the moment at which they are frozen, from which those of recency go on (NULL or left out: now): give the one that the customers are seen from. NULL for an empty group. Of an attached shop: rfm_cuts()';
+
 CREATE AGGREGATE retention.merge(state retention.rfm_totals) (
 	SFUNC = retention.rfm_totals_merge,
 	STYPE = retention.rfm_totals,
@@ -266,3 +284,11 @@ CREATE AGGREGATE retention.merge(state retention.rfm_orders) (
 
 COMMENT ON AGGREGATE retention.merge(retention.rfm_orders) IS
 	'The orders of several states together; a customer may be in several of them. NULL states are left out, NULL when none is left; customers of different types are an error';
+
+CREATE FUNCTION retention.rfm_cuts_of(state retention.rfm_orders, at timestamptz DEFAULT NULL)
+	RETURNS retention.rfm_cuts
+	AS 'MODULE_PATHNAME', 'rfm_orders_cuts'
+	LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION retention.rfm_cuts_of(retention.rfm_orders, timestamptz) IS
+	'The same of customers from one row an order: rfm_cuts_of(rfm_collect(customer, paid_at, amount), at)';

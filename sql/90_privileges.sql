@@ -20,7 +20,7 @@ BEGIN
 		FROM pg_catalog.pg_proc p
 		JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 		WHERE n.nspname = 'retention'
-			AND (p.provolatile = 'i' OR p.prokind IN ('a', 'w') OR p.proname IN ('tier_of', 'rfm_segment', 'now', 'shop_id'))
+			AND (p.provolatile = 'i' OR p.prokind IN ('a', 'w') OR p.proname IN ('tier_of', 'rfm_segment', 'rfm_cuts_of', 'now', 'shop_id'))
 	LOOP
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', routine);
 	END LOOP;

@@ -555,7 +555,7 @@ constant_arguments(FunctionCallInfo fcinfo, int first)
 	return true;
 }
 
-static CountsCall *
+CountsCall *
 counts_call(FunctionCallInfo fcinfo, CountsReader reader, int first)
 {
 	CountsCall *call = (CountsCall *) fcinfo->flinfo->fn_extra;

@@ -116,6 +116,9 @@ typedef struct CountsCall
 /* Reads the question from the arguments of a call. */
 typedef void (*CountsReader) (FunctionCallInfo fcinfo, CountsQuestion *question);
 
+/* The question in the arguments from first on, read again when they have changed. */
+extern CountsCall *counts_call(FunctionCallInfo fcinfo, CountsReader reader, int first);
+
 extern HistoryCounts *counts_transition_any(FunctionCallInfo fcinfo, CountsReader reader,
 											int first, CountsCall **call);
 

@@ -177,18 +177,21 @@ counts_amount(int128 units, int scale)
 	char		text[64];
 	char	   *p = text + sizeof(text) - 1;
 	int			digits = 0;
+	uint128		rest = units < 0 ? -(uint128) units : (uint128) units;
 
-	if (units <= PG_INT64_MAX)
+	if (units >= PG_INT64_MIN && units <= PG_INT64_MAX)
 		return history_amount((int64) units, scale);
 	*p = '\0';
-	while (units > 0 || digits <= scale)
+	while (rest > 0 || digits <= scale)
 	{
 		if (digits > 0 && digits == scale)
 			*--p = '.';
-		*--p = (char) ('0' + (int) (units % 10));
-		units /= 10;
+		*--p = (char) ('0' + (int) (rest % 10));
+		rest /= 10;
 		digits++;
 	}
+	if (units < 0)
+		*--p = '-';
 	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(p),
 											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }

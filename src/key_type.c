@@ -78,6 +78,16 @@ key_type_init(KeyType *key, Oid type, Oid collation)
 		key->collation = collation;
 }
 
+void
+key_type_read_argument(KeyType *key, FunctionCallInfo fcinfo, int argno)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argno);
+
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of the customer");
+	key_type_init(key, type, PG_GET_COLLATION());
+}
+
 const KeyType *
 key_type_of_argument(FunctionCallInfo fcinfo, int argno)
 {
@@ -85,12 +95,8 @@ key_type_of_argument(FunctionCallInfo fcinfo, int argno)
 
 	if (key == NULL)
 	{
-		Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argno);
-
-		if (!OidIsValid(type))
-			elog(ERROR, "could not determine the type of the customer");
 		key = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(KeyType));
-		key_type_init(key, type, PG_GET_COLLATION());
+		key_type_read_argument(key, fcinfo, argno);
 		fcinfo->flinfo->fn_extra = key;
 	}
 	return key;

@@ -41,7 +41,8 @@ typedef struct KeyType
 
 extern void key_type_init(KeyType *key, Oid type, Oid collation);
 
-/* The type of an argument of a transition function, found once a query. */
+/* The type of an argument of a transition function; found once a query. */
+extern void key_type_read_argument(KeyType *key, FunctionCallInfo fcinfo, int argno);
 extern const KeyType *key_type_of_argument(FunctionCallInfo fcinfo, int argno);
 
 /* An error unless both are the same. */

@@ -7,7 +7,8 @@
  * the start of an executor for each would cost more than the rows.  So they are
  * found and written as PostgreSQL's logical replication workers do it.  What
  * statements would do beside, for a table that somebody has put a trigger, a
- * rule or row security on, is left to statements: see is_plain().
+ * rule or row security on, or has distributed to other servers, is left to
+ * statements: see is_plain().
  */
 #include "own_table.h"
 
@@ -26,6 +27,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
@@ -63,6 +65,13 @@ describe(OwnTable *table, Relation rel)
 			lookup_type_cache(TupleDescAttr(tupdesc, table->attnums[i] - 1)->atttypid,
 							  TYPECACHE_EQ_OPR_FINFO)->eq_opr_finfo.fn_oid;
 	table->key_index = primary_key_index(rel);
+
+	/*
+	 * Citus takes statements on from where the executor would run them: what is
+	 * written directly would stay in a table that nobody reads.  Who distributes
+	 * a table changes it, so that this is asked anew.
+	 */
+	table->may_be_distributed = OidIsValid(get_extension_oid("citus", true));
 
 	table->has_defaults = false;
 	for (int attno = 1; attno <= tupdesc->natts; attno++)
@@ -121,9 +130,10 @@ fires_triggers(const TriggerDesc *triggers, CmdType operation)
 
 /* Whether the operation does nothing but what it does to the table and its indexes. */
 static bool
-is_plain(Relation rel, CmdType operation)
+is_plain(const OwnTable *table, Relation rel, CmdType operation)
 {
-	return rel->rd_rel->relkind == RELKIND_RELATION &&
+	return !table->may_be_distributed &&
+		rel->rd_rel->relkind == RELKIND_RELATION &&
 		!rel->rd_rel->relhassubclass &&
 		!rel->rd_rel->relforcerowsecurity &&
 		rel->rd_rules == NULL &&
@@ -161,16 +171,22 @@ find_row(OwnTable *table, Relation rel, const Datum *key, Snapshot snapshot, Ite
 }
 
 bool
-own_table_has(OwnTable *table, const Datum *key)
+own_table_has(OwnTable *table, const Datum *key, bool *found)
 {
 	Relation	rel = open_table(table, AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot;
 	ItemPointerData tid;
-	bool		found = find_row(table, rel, key, snapshot, &tid);
 
+	if (!is_plain(table, rel, CMD_SELECT))
+	{
+		table_close(rel, NoLock);
+		return false;
+	}
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	*found = find_row(table, rel, key, snapshot, &tid);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
-	return found;
+	return true;
 }
 
 static bool
@@ -253,7 +269,7 @@ own_table_lock(OwnTable *table, const Datum *key, HeapTuple *row, Datum *values,
 	ItemPointerData tid;
 
 	*row = NULL;
-	if (!is_plain(rel, CMD_SELECT) || !OidIsValid(table->key_index))
+	if (!is_plain(table, rel, CMD_SELECT) || !OidIsValid(table->key_index))
 	{
 		table_close(rel, NoLock);
 		return false;
@@ -291,7 +307,7 @@ static bool
 begin_write(OpenTable *open, OwnTable *table, CmdType operation, const char *command)
 {
 	open->rel = open_table(table, RowExclusiveLock);
-	if (!is_plain(open->rel, operation) ||
+	if (!is_plain(table, open->rel, operation) ||
 		(operation == CMD_INSERT && table->has_defaults))
 	{
 		table_close(open->rel, NoLock);

@@ -34,13 +34,14 @@ typedef struct OwnTable
 	Oid			key_equals[OWN_TABLE_MAX_KEYS];
 	Oid			key_index;
 	bool		has_defaults;	/* of columns that are not named */
+	bool		may_be_distributed;	/* to other servers */
 } OwnTable;
 
 /*
  * These may find that the table is not as we made it (triggers, rules, row
- * security and the like): then they do nothing and return false, and the
- * caller does the same by a statement.  Values and NULLs are those of the
- * columns named, in that order.
+ * security, distributed and the like): then they do nothing and return false,
+ * and the caller does the same by a statement.  Values and NULLs are those of
+ * the columns named, in that order.
  */
 
 /*
@@ -59,6 +60,6 @@ extern bool own_table_update(OwnTable *table, HeapTuple row,
 							 const Datum *values, const bool *isnull);
 
 /* Whether there is a row of that key by now, also where REPEATABLE READ sees an older state. */
-extern bool own_table_has(OwnTable *table, const Datum *key);
+extern bool own_table_has(OwnTable *table, const Datum *key, bool *found);
 
 #endif							/* RETENTION_OWN_TABLE_H */

@@ -276,14 +276,15 @@ purchase_from_tuple(HeapTuple tuple, char *order_id, int first)
 	return purchase;
 }
 
+/* Whether an order is in a table, where that can be told without a statement. */
 static bool
-has_order(OwnTable *table, int32 source_id, const char *order_id)
+look_for_order(OwnTable *table, int32 source_id, const char *order_id, bool *found)
 {
 	Datum		key[2];
 
 	key[0] = Int32GetDatum(source_id);
 	key[1] = CStringGetTextDatum(order_id);
-	return own_table_has(table, key);
+	return own_table_has(table, key, found);
 }
 
 /* Where the order of a row of the current SPI result stands among those asked for. */
@@ -304,11 +305,12 @@ purchases_read(int32 source_id, char **order_ids, int norders, Purchase **purcha
 	Datum		args[2];
 	uint64		nrows;
 	OrderIndex *index = NULL;
+	bool		found;
 
 	memset(purchases, 0, norders * sizeof(Purchase *));
 
 	/* Most single orders are new, and to see that takes no statement. */
-	if (norders == 1 && !has_order(&purchase_table, source_id, order_ids[0]))
+	if (norders == 1 && look_for_order(&purchase_table, source_id, order_ids[0], &found) && !found)
 		return;
 
 	args[0] = Int32GetDatum(source_id);
@@ -334,11 +336,8 @@ purchases_read_errors(int32 source_id, char **order_ids, int norders, bool *had_
 	OrderIndex *index = NULL;
 
 	memset(had_error, 0, norders * sizeof(bool));
-	if (norders == 1)
-	{
-		had_error[0] = has_order(&error_table, source_id, order_ids[0]);
+	if (norders == 1 && look_for_order(&error_table, source_id, order_ids[0], &had_error[0]))
 		return;
-	}
 
 	args[0] = Int32GetDatum(source_id);
 	args[1] = own_text_array(order_ids, norders);

@@ -19,7 +19,8 @@
  * N: CLASSIC at N; on or after it: ROLLING >= N; up to it: WITHIN <= N, less
  * those who are not observed that long, OBSERVED_WITHIN < N.
  */
-#include "history_counts.h"
+#include "retention_rate.h"
+
 #include "history_reader.h"
 
 #include "catalog/pg_type.h"
@@ -47,14 +48,6 @@ typedef enum RetentionCount
 	OBSERVED_WITHIN
 } RetentionCount;
 
-typedef enum RetentionMode
-{
-	MODE_ALL,
-	MODE_CLASSIC,
-	MODE_ROLLING,
-	MODE_WITHIN
-} RetentionMode;
-
 static RetentionMode
 mode_parse(const char *text)
 {
@@ -71,8 +64,8 @@ mode_parse(const char *text)
 	return MODE_ALL;			/* keep compiler quiet */
 }
 
-static int32
-arg_days(FunctionCallInfo fcinfo, int n)
+int32
+retention_arg_days(FunctionCallInfo fcinfo, int n)
 {
 	int32		days;
 
@@ -94,13 +87,19 @@ question_all(FunctionCallInfo fcinfo, CountsQuestion *question, int zone)
 	question->at = counts_arg_at(fcinfo, zone + 1);
 }
 
-static void
-question_one(FunctionCallInfo fcinfo, CountsQuestion *question, int mode)
+void
+retention_question(FunctionCallInfo fcinfo, CountsQuestion *question, int mode)
 {
 	question_all(fcinfo, question, mode + 2);
 	counts_require(fcinfo, mode, "the mode");
 	question->mode = mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(mode)));
-	question->number = arg_days(fcinfo, mode + 1);
+}
+
+static void
+question_one(FunctionCallInfo fcinfo, CountsQuestion *question, int mode)
+{
+	retention_question(fcinfo, question, mode);
+	question->number = retention_arg_days(fcinfo, mode + 1);
 }
 
 /* After the history: time zone, moment. */
@@ -123,9 +122,7 @@ history_question_curve(FunctionCallInfo fcinfo, CountsQuestion *question)
 {
 	char	   *days;
 
-	question_all(fcinfo, question, 4);
-	counts_require(fcinfo, 2, "the mode");
-	question->mode = mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	retention_question(fcinfo, question, 2);
 	counts_require(fcinfo, 3, "the numbers of days");
 	days = OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(3));
 	if (strlen(days) >= sizeof(question->fractions))
@@ -386,44 +383,70 @@ retention_rate_final(PG_FUNCTION_ARGS)
 	int64		customers;
 	int64		returned;
 
-	retained(state, mode, PG_NARGS() > 2 ? arg_days(fcinfo, 2) : state->question.number,
+	retained(state, mode, PG_NARGS() > 2 ? retention_arg_days(fcinfo, 2) : state->question.number,
 			 &customers, &returned);
 	if (customers == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(counts_rate(returned, customers));
 }
 
-/* One row for each number of days. */
-static Datum
-curve(FunctionCallInfo fcinfo, const HistoryCounts *state, RetentionMode mode, ArrayType *array)
+int32 *
+retention_days(Datum array, int *ndays)
 {
-	CountsRows	rows;
-	Datum	   *days;
-	bool	   *days_null;
-	int			ndays;
+	Datum	   *elements;
+	bool	   *nulls;
+	int32	   *days;
 
-	deconstruct_array(array, INT4OID, 4, true, TYPALIGN_INT,
-					  &days, &days_null, &ndays);
-	counts_rows_begin(&rows, fcinfo);
-	for (int i = 0; i < ndays; i++)
+	deconstruct_array(DatumGetArrayTypeP(array), INT4OID, 4, true, TYPALIGN_INT,
+					  &elements, &nulls, ndays);
+	days = (int32 *) palloc(Max(*ndays, 1) * sizeof(int32));
+	for (int i = 0; i < *ndays; i++)
 	{
-		Datum		values[4];
-		bool		nulls[4] = {false};
-		int64		customers;
-		int64		returned;
-
-		if (days_null[i] || DatumGetInt32(days[i]) < 0)
+		if (nulls[i] || DatumGetInt32(elements[i]) < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					 errmsg("the numbers of days must be 0 or more")));
-		retained(state, mode, DatumGetInt32(days[i]), &customers, &returned);
-		values[0] = days[i];
-		values[1] = Int64GetDatum(customers);
-		values[2] = Int64GetDatum(returned);
-		nulls[2] = nulls[3] = customers == 0;
-		if (customers > 0)
-			values[3] = counts_rate(returned, customers);
-		counts_rows_add(&rows, values, nulls);
+		days[i] = DatumGetInt32(elements[i]);
+	}
+	return days;
+}
+
+Datum
+retention_question_days(const CountsQuestion *question)
+{
+	FmgrInfo	in;
+
+	fmgr_info(F_ARRAY_IN, &in);
+	return InputFunctionCall(&in, pstrdup(question->fractions), INT4OID, -1);
+}
+
+void
+retention_row_add(CountsRows *rows, int32 days, int64 customers, int64 returned)
+{
+	Datum		values[4] = {Int32GetDatum(days), Int64GetDatum(customers), Int64GetDatum(returned)};
+	bool		nulls[4] = {false, false, customers == 0, customers == 0};
+
+	if (customers > 0)
+		values[3] = counts_rate(returned, customers);
+	counts_rows_add(rows, values, nulls);
+}
+
+/* One row for each number of days. */
+static Datum
+curve(FunctionCallInfo fcinfo, const HistoryCounts *state, RetentionMode mode, Datum array)
+{
+	CountsRows	rows;
+	int			ndays;
+	int32	   *days = retention_days(array, &ndays);
+
+	counts_rows_begin(&rows, fcinfo);
+	for (int i = 0; i < ndays; i++)
+	{
+		int64		customers;
+		int64		returned;
+
+		retained(state, mode, days[i], &customers, &returned);
+		retention_row_add(&rows, days[i], customers, returned);
 	}
 	return counts_rows_end(&rows);
 }
@@ -436,7 +459,7 @@ retention_curve_final(PG_FUNCTION_ARGS)
 {
 	HistoryCounts *state = counts_state(fcinfo, COUNTS_RETENTION);
 
-	return curve(fcinfo, state, state_mode(fcinfo, state), PG_GETARG_ARRAYTYPE_P(2));
+	return curve(fcinfo, state, state_mode(fcinfo, state), PG_GETARG_DATUM(2));
 }
 
 /*
@@ -446,14 +469,11 @@ Datum
 retention_curve_own_final(PG_FUNCTION_ARGS)
 {
 	HistoryCounts *state = counts_state(fcinfo, COUNTS_RETENTION);
-	FmgrInfo	in;
 
 	if (state->question.fractions[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the state was made for another question"),
 				 errhint("Give the mode and the days: retention_curve(state, mode, days).")));
-	fmgr_info(F_ARRAY_IN, &in);
-	return curve(fcinfo, state, state_mode(fcinfo, state),
-				 DatumGetArrayTypeP(InputFunctionCall(&in, pstrdup(state->question.fractions), INT4OID, -1)));
+	return curve(fcinfo, state, state_mode(fcinfo, state), retention_question_days(&state->question));
 }

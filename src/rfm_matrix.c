@@ -1,6 +1,7 @@
 /*
  * rfm_matrix.c
- *		Customers by RFM scores in one pass: rfm_matrix().
+ *		Customers by RFM scores in one pass, rfm_matrix(), and the cut points of
+ *		these scores, rfm_cuts_of().
  */
 #include "history_counts.h"
 #include "history_reader.h"
@@ -8,14 +9,18 @@
 #include "rank_cuts.h"
 #include "rfm_totals.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(rfm_matrix_history_transition);
 PG_FUNCTION_INFO_V1(rfm_matrix_totals_transition);
 PG_FUNCTION_INFO_V1(rfm_matrix_final);
+PG_FUNCTION_INFO_V1(rfm_totals_cuts);
 
 /*
  * The moment in the argument after the history, now when there is none: the
@@ -274,13 +279,32 @@ typedef struct MatrixCell
 
 typedef MatrixCell Matrix[RANK_SCORES][RANK_SCORES][RANK_SCORES];
 
-static void
-count_cells(RfmTotals *totals, Matrix cells)
+/* Where the scores of each column begin. */
+typedef struct MatrixCuts
 {
 	RankCuts	recency;
 	RankCuts	frequency;
 	RankCuts	monetary;
-	int64	   *places = NULL;
+	int64	   *places;			/* what monetary is of, where money does not fit 64 bits; else NULL */
+} MatrixCuts;
+
+static void
+matrix_cuts(RfmTotals *totals, MatrixCuts *cuts)
+{
+	column_cuts(totals, TOTALS_LAST, &cuts->recency);
+	column_cuts(totals, TOTALS_PURCHASES, &cuts->frequency);
+	cuts->places = NULL;
+	if (!column_cuts(totals, TOTALS_UNITS, &cuts->monetary))
+	{
+		cuts->places = places_in_order(all_units(totals), totals->customers);
+		cuts->monetary = rank_cuts_of_array(cuts->places, totals->customers);
+	}
+}
+
+static void
+count_cells(RfmTotals *totals, Matrix cells)
+{
+	MatrixCuts	cuts;
 	TotalsReader reader;
 	TotalsBlock block;
 	int64		last[TOTALS_BLOCK_MAX];
@@ -289,31 +313,24 @@ count_cells(RfmTotals *totals, Matrix cells)
 	int128		units[TOTALS_BLOCK_MAX];
 	int64		done = 0;
 
-	column_cuts(totals, TOTALS_LAST, &recency);
-	column_cuts(totals, TOTALS_PURCHASES, &frequency);
-	if (!column_cuts(totals, TOTALS_UNITS, &monetary))
-	{
-		places = places_in_order(all_units(totals), totals->customers);
-		monetary = rank_cuts_of_array(places, totals->customers);
-	}
-
+	matrix_cuts(totals, &cuts);
 	totals_reader_begin(&reader, totals);
 	for (; totals_reader_next(&reader, &block); done += block.customers)
 	{
 		read_column(totals, &block, TOTALS_LAST, last);
 		read_column(totals, &block, TOTALS_PURCHASES, purchases);
-		if (places == NULL)
+		if (cuts.places == NULL)
 			read_column(totals, &block, TOTALS_UNITS, spent);
 		else
 			read_units(totals, &block, units);
 		for (int i = 0; i < block.customers; i++)
 		{
-			MatrixCell *cell = &cells[rank_score(&recency, last[i]) - 1]
-				[rank_score(&frequency, purchases[i]) - 1]
-				[rank_score(&monetary, places == NULL ? spent[i] : places[done + i]) - 1];
+			MatrixCell *cell = &cells[rank_score(&cuts.recency, last[i]) - 1]
+				[rank_score(&cuts.frequency, purchases[i]) - 1]
+				[rank_score(&cuts.monetary, cuts.places == NULL ? spent[i] : cuts.places[done + i]) - 1];
 
 			cell->customers++;
-			if (__builtin_add_overflow(cell->units, places == NULL ? (int128) spent[i] : units[i], &cell->units))
+			if (__builtin_add_overflow(cell->units, cuts.places == NULL ? (int128) spent[i] : units[i], &cell->units))
 				counts_overflow();
 		}
 	}
@@ -360,4 +377,115 @@ Datum
 rfm_matrix_final(PG_FUNCTION_ARGS)
 {
 	return rfm_matrix_rows(fcinfo, rfm_totals_read(fcinfo));
+}
+
+/* ----------------------------------------------------------------
+ * Cut points, to be frozen
+ * ----------------------------------------------------------------
+ */
+
+/* The least number above each cut; that of a score nobody has stays as it was. */
+static void
+least_above(const RankCuts *cuts, int64 value, int64 *least)
+{
+	for (int i = 0; i < RANK_CUTS; i++)
+	{
+		if (value > cuts->above[i])
+			least[i] = Min(least[i], value);
+	}
+}
+
+/* An array of cut points as a part of the result. */
+static Datum
+cuts_array(Datum *values, Oid type)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_array(values, RANK_CUTS, type, typlen, typbyval, typalign));
+}
+
+/*
+ * The least time, number of purchases and amount of each score from 2 on, as a
+ * row of the type rfm_cuts, with the moment in argument 1.
+ */
+Datum
+rfm_cuts_row(FunctionCallInfo fcinfo, RfmTotals *totals)
+{
+	MatrixCuts	cuts;
+	TotalsReader reader;
+	TotalsBlock block;
+	int64		values[TOTALS_BLOCK_MAX];
+	int128		units[TOTALS_BLOCK_MAX];
+	int64		last[RANK_CUTS];
+	int64		purchases[RANK_CUTS];
+	int128		spent[RANK_CUTS];
+	bool		is_spent[RANK_CUTS] = {false};
+	Datum		elements[RANK_CUTS];
+	Datum		columns[4];
+	bool		nulls[4] = {false};
+	TupleDesc	tupdesc;
+	int64		done = 0;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	/* What a score begins with that nobody has. */
+	for (int i = 0; i < RANK_CUTS; i++)
+	{
+		last[i] = DT_NOEND;
+		purchases[i] = PG_INT64_MAX;
+	}
+
+	matrix_cuts(totals, &cuts);
+	totals_reader_begin(&reader, totals);
+	for (; totals_reader_next(&reader, &block); done += block.customers)
+	{
+		read_column(totals, &block, TOTALS_LAST, values);
+		for (int i = 0; i < block.customers; i++)
+			least_above(&cuts.recency, values[i], last);
+		read_column(totals, &block, TOTALS_PURCHASES, values);
+		for (int i = 0; i < block.customers; i++)
+			least_above(&cuts.frequency, values[i], purchases);
+		read_units(totals, &block, units);
+		for (int i = 0; i < block.customers; i++)
+		{
+			int64		value = cuts.places == NULL ? (int64) units[i] : cuts.places[done + i];
+
+			for (int cut = 0; cut < RANK_CUTS; cut++)
+			{
+				if (value > cuts.monetary.above[cut] && (!is_spent[cut] || units[i] < spent[cut]))
+				{
+					spent[cut] = units[i];
+					is_spent[cut] = true;
+				}
+			}
+		}
+	}
+
+	for (int i = 0; i < RANK_CUTS; i++)
+		elements[i] = TimestampTzGetDatum(last[i]);
+	columns[0] = cuts_array(elements, TIMESTAMPTZOID);
+	for (int i = 0; i < RANK_CUTS; i++)
+		elements[i] = Int64GetDatum(purchases[i]);
+	columns[1] = cuts_array(elements, INT8OID);
+	for (int i = 0; i < RANK_CUTS; i++)
+		elements[i] = is_spent[i] ? NumericGetDatum(counts_amount(spent[i], totals->scale)) :
+			DirectFunctionCall3(numeric_in, CStringGetDatum("infinity"), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	columns[2] = cuts_array(elements, NUMERICOID);
+	columns[3] = TimestampTzGetDatum(counts_arg_at(fcinfo, 1));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), columns, nulls)));
+}
+
+/*
+ * rfm_cuts_of(state, at)
+ */
+Datum
+rfm_totals_cuts(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	return rfm_cuts_row(fcinfo, rfm_totals_read(fcinfo));
 }

@@ -58,6 +58,7 @@ PG_FUNCTION_INFO_V1(rfm_orders_send);
 PG_FUNCTION_INFO_V1(rfm_orders_add);
 PG_FUNCTION_INFO_V1(rfm_orders_merge);
 PG_FUNCTION_INFO_V1(rfm_orders_final);
+PG_FUNCTION_INFO_V1(rfm_orders_cuts);
 
 static Size orders_flat_size(ExpandedObjectHeader *eohptr);
 static void orders_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size);
@@ -361,6 +362,21 @@ rfm_orders_final(PG_FUNCTION_ARGS)
 
 	read_datum(&reader, &key, PG_GETARG_DATUM(0));
 	return rfm_matrix_rows(fcinfo, reader.totals);
+}
+
+/*
+ * rfm_cuts_of(state, at)
+ */
+Datum
+rfm_orders_cuts(PG_FUNCTION_ARGS)
+{
+	PackedReader reader;
+	KeyType		key;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	read_datum(&reader, &key, PG_GETARG_DATUM(0));
+	return rfm_cuts_row(fcinfo, reader.totals);
 }
 
 /* ----------------------------------------------------------------

@@ -78,6 +78,9 @@ extern void rfm_totals_check_foreign(RfmTotals *totals);
 /* The rows of rfm_matrix(): the result of a final function. */
 extern Datum rfm_matrix_rows(FunctionCallInfo fcinfo, RfmTotals *totals);
 
+/* The result of rfm_cuts_of(). */
+extern Datum rfm_cuts_row(FunctionCallInfo fcinfo, RfmTotals *totals);
+
 /* All customers of another state, in its order, after those that are there. */
 extern void rfm_totals_append(RfmTotals *state, RfmTotals *other);
 

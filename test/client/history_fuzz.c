@@ -1,8 +1,8 @@
 /*
  * history_fuzz.c
  *		Hostile bytes for whatever reads them: the receive functions of
- *		purchase_history, history_counts and repurchase_state, and the text
- *		input of purchase_history.
+ *		purchase_history and of the states of aggregates, and the text input of
+ *		purchase_history.
  *
  * Valid values are changed at random and sent as binary parameters.  Each is
  * refused with an error that says so, or it is a value: then it comes out as
@@ -183,6 +183,27 @@ static Target targets[] = {
 		"SELECT length(retention.rfm_orders_send($1)) = length(retention.rfm_orders_send($1::text::retention.rfm_orders))"
 		" AND retention.rfm_matrix($1::text::retention.rfm_orders) = retention.rfm_matrix($1)"
 		" AND (SELECT retention.merge(s) IS NOT NULL FROM (VALUES ($1)) AS v (s)) AND $2 IS NOT NULL"
+	},
+	{
+		.name = "retention_logins",
+		.type = "retention.retention_logins",
+		.format = 1,
+		.share = 10,
+		.samples =
+		"SELECT retention.retention_logins_send(s) FROM (SELECT ARRAY["
+		"retention.retention_collect(i, t, l, 'classic', '{1,3,7,30}', 'UTC', '2024-05-05'),"
+		"retention.retention_collect(i::bigint, t, l, 'rolling', '{0}', 'Asia/Shanghai', '2024-05-05'),"
+		"retention.retention_collect(i::text, t, l, 'within', '{7,1}', 'Europe/London', '2024-05-05'),"
+		"retention.retention_collect(md5(i::text)::uuid, t, l, 'within', '{}', 'UTC', '2024-05-05'),"
+		"retention.retention_collect(i / 3.0, t, l, 'classic', '{2}', 'UTC', '2024-05-05')] AS states"
+		" FROM generate_series(1, 40) AS n,"
+		" LATERAL (SELECT n % 17 AS i, timestamptz '2024-01-01 00:00+00' + n % 17 * interval '7 hours' AS t,"
+		" timestamptz '2024-01-01 00:00+00' + n * interval '9 hours' AS l) AS m GROUP BY n % 5) AS x, unnest(states) AS s",
+		.check =
+		"SELECT length(retention.retention_logins_send($1)) = length(retention.retention_logins_send($1::text::retention.retention_logins))"
+		" AND retention.retention_curve($1::text::retention.retention_logins) = retention.retention_curve($1)"
+		" AND (SELECT retention.retention_curve(retention.merge(s)) = retention.retention_curve($1) FROM (VALUES ($1), ($1)) AS v (s))"
+		" AND (SELECT coalesce(bool_and(rate BETWEEN 0 AND 1), true) FROM unnest(retention.retention_curve($1))) AND $2 IS NOT NULL"
 	},
 };
 

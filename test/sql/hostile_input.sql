@@ -71,7 +71,14 @@ FROM (
 	SELECT retention.rfm_collect(c, '2024-01-01'::timestamptz + c * interval '1 hour', c * 1.25) FROM h
 	UNION ALL
 	SELECT retention.rfm_collect('customer ' || c, '2024-01-01'::timestamptz + c * interval '1 hour', c * 1.25) FROM h
-) AS orders (s);
+) AS orders (s)
+UNION ALL
+SELECT 'retention_logins', retention.retention_logins_send(s)
+FROM (
+	SELECT retention.retention_collect(c, '2024-01-01'::timestamptz + c * interval '1 hour', '2024-01-08'::timestamptz, 'rolling', '{1,7,30}', 'UTC', '2024-02-01') FROM h
+	UNION ALL
+	SELECT retention.retention_collect('customer ' || c, '2024-01-01'::timestamptz, '2024-01-01'::timestamptz + c * interval '1 day', 'classic', '{7}', 'Asia/Shanghai', '2024-02-01') FROM h
+) AS logins (s);
 
 -- Everything that can be asked of a value alone: functions, aggregates, comparisons.
 CREATE TEMP TABLE question AS
@@ -216,6 +223,12 @@ SELECT format('CREATE AGGREGATE pg_temp.add_to_orders(anyelement, timestamptz, n
 :make;
 SELECT pg_temp.add_to_orders(42, '2024-01-01', 1);
 SELECT pg_temp.add_to_orders('customer 1'::text, '2024-01-01', 1) IS NOT NULL AS added;
+SELECT retention.retention_collect('customer ' || c, '2024-01-01'::timestamptz, NULL, 'within', '{1}', 'UTC', '2024-02-01') AS logins FROM generate_series(1, 5) AS c \gset
+SELECT format('CREATE AGGREGATE pg_temp.add_to_logins(anyelement, timestamptz, timestamptz, text, integer, text, timestamptz) (SFUNC = retention.retention_logins_add, STYPE = retention.retention_logins, INITCOND = %L)', :'logins') AS make \gset
+:make;
+SELECT pg_temp.add_to_logins(42, '2024-01-01', '2024-01-02', 'within', 1, 'UTC', '2024-02-01');
+SELECT pg_temp.add_to_logins('customer 1'::text, '2024-01-01', '2024-01-02', 'within', 2, 'UTC', '2024-02-01');
+SELECT retention.retention_rate(pg_temp.add_to_logins('customer 1'::text, '2024-01-01', '2024-01-02', 'within', 1, 'UTC', '2024-02-01'));
 SELECT pg_temp.add_to_cohorts('{2024-01-01=1, 2024-01-05=2}', '7 days');
 SELECT retention.merge(s) FROM (VALUES (:'words'::retention.repurchase_state), (:'texts')) AS v (s);
 CREATE AGGREGATE pg_temp.bare(retention.purchase_history) (SFUNC = retention.x_order_transition, STYPE = retention.history_counts);

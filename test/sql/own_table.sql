@@ -78,6 +78,40 @@ DROP TRIGGER see ON retention.purchase;
 DROP TRIGGER see ON retention.customer_stats;
 DROP RULE see ON retention.points_entry;
 
+-- A table that Citus may have distributed is left to statements.  There is no
+-- Citus here: an entry that says so, and a trigger such as it puts on tables.
+CREATE TABLE writes (what text, by_statement boolean);
+CREATE FUNCTION written(what text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	context text;
+BEGIN
+	GET DIAGNOSTICS context = PG_CONTEXT;
+	INSERT INTO own_table.writes VALUES (what, context LIKE '%SQL statement%');
+	RETURN true;
+END
+$$;
+ALTER TABLE retention.purchase ADD CONSTRAINT written CHECK (own_table.written('purchase')) NOT VALID;
+ALTER TABLE retention.customer_stats ADD CONSTRAINT written CHECK (own_table.written('customer_stats')) NOT VALID;
+INSERT INTO orders VALUES (13, 2, 4, NULL, DEFAULT, '2024-05-07', '2024-05-14');
+SELECT what, by_statement, count(*) FROM writes GROUP BY 1, 2 ORDER BY 1, 2;
+TRUNCATE writes;
+BEGIN;
+INSERT INTO pg_catalog.pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+SELECT 4000000000, 'citus', extowner, extnamespace, false, '1.0' FROM pg_catalog.pg_extension WHERE extname = 'plpgsql';
+CREATE TRIGGER distributed AFTER TRUNCATE ON retention.purchase FOR EACH STATEMENT EXECUTE FUNCTION see();
+CREATE TRIGGER distributed AFTER TRUNCATE ON retention.customer_stats FOR EACH STATEMENT EXECUTE FUNCTION see();
+SET CONSTRAINTS ALL IMMEDIATE;
+INSERT INTO orders VALUES (14, 2, 4, NULL, DEFAULT, '2024-05-07', '2024-05-14');
+UPDATE orders SET total = 5 WHERE id = 14;
+SELECT what, by_statement, count(*) > 0 AS written FROM writes GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT order_id, total FROM retention.purchase WHERE order_id = '14';
+ROLLBACK;
+TRUNCATE writes;
+INSERT INTO orders VALUES (15, 2, 4, NULL, DEFAULT, '2024-05-07', '2024-05-14');
+SELECT what, by_statement, count(*) FROM writes GROUP BY 1, 2 ORDER BY 1, 2;
+ALTER TABLE retention.purchase DROP CONSTRAINT written;
+ALTER TABLE retention.customer_stats DROP CONSTRAINT written;
+
 -- Constraints are checked, whatever they are.
 ALTER TABLE retention.purchase ADD CONSTRAINT small CHECK (total < 1000);
 INSERT INTO orders VALUES (11, 2, 2000, NULL, DEFAULT, '2024-05-07', NULL);

@@ -18,15 +18,18 @@ CREATE TABLE invoices (
 \copy invoices FROM PROGRAM 'zcat "$RETENTION_DATA"/online_retail_invoices.csv.gz' WITH (FORMAT csv, HEADER)
 
 -- In partitions, so that aggregates may be computed by partition first.
-CREATE TABLE orders (shop text, customer_id integer, day date, paid_at timestamptz, amount numeric, country text) PARTITION BY HASH (customer_id);
+CREATE TABLE orders (shop text, customer_id integer, day date, paid_at timestamptz, amount numeric, country text, first_at timestamptz) PARTITION BY HASH (customer_id);
 CREATE TABLE orders_0 PARTITION OF orders FOR VALUES WITH (MODULUS 3, REMAINDER 0) WITH (parallel_workers = 2);
 CREATE TABLE orders_1 PARTITION OF orders FOR VALUES WITH (MODULUS 3, REMAINDER 1) WITH (parallel_workers = 2);
 CREATE TABLE orders_2 PARTITION OF orders FOR VALUES WITH (MODULUS 3, REMAINDER 2) WITH (parallel_workers = 2);
 INSERT INTO orders
-	SELECT 'cdnow', customer_id, order_date, order_date::timestamp AT TIME ZONE 'UTC', amount, 'web' FROM cdnow
-	UNION ALL
-	SELECT 'retail', customer_id, invoice_date::date, invoice_date AT TIME ZONE 'Europe/London', amount, country
-	FROM invoices WHERE NOT is_cancellation AND customer_id IS NOT NULL AND amount >= 0;
+	SELECT *, min(paid_at) OVER (PARTITION BY shop, customer_id)
+	FROM (
+		SELECT 'cdnow' AS shop, customer_id, order_date, order_date::timestamp AT TIME ZONE 'UTC' AS paid_at, amount, 'web' FROM cdnow
+		UNION ALL
+		SELECT 'retail', customer_id, invoice_date::date, invoice_date AT TIME ZONE 'Europe/London', amount, country
+		FROM invoices WHERE NOT is_cancellation AND customer_id IS NOT NULL AND amount >= 0
+	) AS o;
 CREATE TABLE histories WITH (parallel_workers = 2) AS
 	SELECT shop, customer_id, retention.purchase_history(paid_at, amount) AS history FROM orders GROUP BY 1, 2;
 CREATE TABLE totals WITH (parallel_workers = 2) AS
@@ -114,11 +117,19 @@ INSERT INTO questions VALUES
 	('rfm_collect of histories', $$SELECT shop, retention.rfm_matrix(retention.merge(part)) AS answer
 		FROM (SELECT shop, customer_id % 7 AS n, retention.rfm_collect(history, '2011-10-01 12:00+00') AS part FROM histories GROUP BY 1, 2) AS c GROUP BY 1$$),
 	('rfm_matrix of totals', 'SELECT shop, retention.rfm_matrix(last_at, n, spent) AS answer FROM totals GROUP BY 1'),
+	('rfm_cuts_of', 'SELECT shop, retention.rfm_cuts_of(retention.rfm_collect(customer_id, paid_at, amount), ''2012-01-01 00:00+00'') AS by_number,
+		retention.rfm_cuts_of(retention.rfm_collect(customer_id || shop, paid_at, amount), ''2012-01-01 00:00+00'') AS by_text FROM orders GROUP BY 1'),
 	('rfm_score by cut points', 'SELECT shop, customer_id, retention.rfm_score(last_at, n, spent, cuts, at => last_at + n * interval ''7 days'') AS score FROM totals, cuts'),
 	('order_funnel_collect', 'SELECT shop, retention.order_funnel(retention.merge(part)) AS answer
 		FROM (SELECT shop, country, retention.order_funnel_collect(paid_at, CASE WHEN amount > 20 THEN paid_at END, NULL, NULL, NULL, NULL) AS part FROM orders GROUP BY 1, 2) AS c GROUP BY 1'),
 	('retention_collect of events', $$SELECT shop, retention.retention_collect(first_at, times, 'UTC', '2011-12-09 12:00+00')::text AS answer
 		FROM (SELECT shop, customer_id, min(paid_at) AS first_at, array_agg(paid_at) AS times FROM orders GROUP BY 1, 2) AS e GROUP BY 1$$),
+	('retention_rate of log-ins', $$SELECT shop, retention.retention_rate(customer_id, first_at, paid_at, 'within', 30, 'UTC', '2011-12-09 12:00+00') AS by_number,
+		retention.retention_rate(customer_id || shop, first_at, paid_at, 'rolling', 7, 'UTC', '2011-12-09 12:00+00') AS by_text FROM orders GROUP BY 1$$),
+	('retention_curve of all log-ins', $$SELECT retention.retention_curve(shop || customer_id, first_at, paid_at, 'classic', '{1,3,7,30}', 'Asia/Shanghai', '2011-10-01 12:00+00') AS answer FROM orders$$),
+	('retention_collect of log-ins', $$SELECT shop, retention.retention_curve(retention.merge(by_number)) AS by_number, retention.retention_curve(retention.merge(by_text)) AS by_text
+		FROM (SELECT shop, country, retention.retention_collect(customer_id, first_at, paid_at, 'classic', '{1,7}', 'Europe/London', '2011-12-09 12:00+00') AS by_number,
+			retention.retention_collect(customer_id::text, first_at, paid_at, 'classic', '{1,7}', 'Europe/London', '2011-12-09 12:00+00') AS by_text FROM orders GROUP BY 1, 2) AS c GROUP BY 1$$),
 	('rfm_score', 'SELECT shop, customer_id, retention.rfm_score(max(paid_at), count(*), sum(amount)) OVER (PARTITION BY shop) AS score FROM orders GROUP BY 1, 2'),
 	('order_funnel', 'SELECT country, retention.order_funnel(paid_at, CASE WHEN amount > 20 THEN paid_at END, NULL, NULL, NULL, NULL) AS answer FROM orders GROUP BY 1'),
 	('retention_rate of events', $$SELECT shop, retention.retention_rate(first_at, times, 'within', 30, 'UTC', '2011-12-09 12:00+00') AS answer

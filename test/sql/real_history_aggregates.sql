@@ -289,7 +289,30 @@ FROM (
 		) AS plain
 	FROM moments AS m CROSS JOIN unnest('{classic,rolling,within}'::text[]) AS mode CROSS JOIN days
 ) AS rates;
-DROP TABLE events, came_back;
+-- The same by one row a log-in, of all and of those who were new in a month.
+CREATE TABLE logins AS
+	SELECT shop, customer_id, min(paid_at) OVER (PARTITION BY shop, customer_id) AS first_at, paid_at AS at FROM orders;
+CREATE TABLE ours AS
+	SELECT m.shop, m.zone, mode, date_trunc('month', timezone(m.zone, first_at))::date AS month,
+		unnest(retention.retention_curve(customer_id, first_at, l.at, mode, (SELECT array_agg(days) FROM days), m.zone, m.at)) AS r
+	FROM moments AS m JOIN logins AS l ON l.shop = m.shop AND first_at <= m.at CROSS JOIN unnest('{classic,rolling,within}'::text[]) AS mode
+	GROUP BY m.shop, m.zone, mode, GROUPING SETS ((), (4));
+CREATE TABLE plain AS
+	SELECT *, returned::numeric / nullif(customers, 0) AS rate
+	FROM (
+		SELECT shop, zone, mode, month, days, count(*) FILTER (WHERE observed) AS customers,
+			CASE WHEN bool_or(observed) THEN count(*) FILTER (WHERE observed AND CASE mode WHEN 'classic' THEN days = ANY (later) WHEN 'rolling' THEN days <= ANY (later) ELSE days >= ANY (later) END) END AS returned
+		FROM came_back CROSS JOIN unnest('{classic,rolling,within}'::text[]) AS mode CROSS JOIN days,
+			LATERAL (SELECT date_trunc('month', first_day)::date AS month, first_day + days < today AS observed) AS o
+		GROUP BY shop, zone, mode, days, GROUPING SETS ((), (month))
+	) AS c;
+SELECT 'retention_curve of log-ins' AS question, (SELECT count(*) FROM ours) AS rows, (SELECT count(DISTINCT month) FROM ours) AS months,
+	(SELECT count(*) FROM ((SELECT shop, zone, mode, month, (r).* FROM ours EXCEPT ALL TABLE plain) UNION ALL (TABLE plain EXCEPT ALL SELECT shop, zone, mode, month, (r).* FROM ours)) AS d) AS different;
+SELECT 'retention_rate of log-ins' AS question, count(*) AS rows,
+	count(*) FILTER (WHERE rate IS DISTINCT FROM (SELECT retention.retention_rate(customer_id, first_at, l.at, mode, days, m.zone, m.at) FROM logins AS l WHERE l.shop = m.shop)) AS different,
+	count(*) FILTER (WHERE rate IS DISTINCT FROM (SELECT retention.retention_rate(first_at, times, mode, days, m.zone, m.at) FROM events AS e WHERE e.shop = m.shop)) AS different_by_events
+FROM moments AS m JOIN plain AS p USING (shop, zone) WHERE month IS NULL AND days IN (0, 7, 30);
+DROP TABLE events, came_back, logins, ours, plain;
 
 -- purchase_gaps()
 CREATE TABLE ours AS

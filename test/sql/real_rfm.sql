@@ -81,6 +81,36 @@ SELECT shop, count(*) FROM cells GROUP BY shop ORDER BY shop;
 (TABLE cells EXCEPT TABLE of_states) UNION ALL (TABLE of_states EXCEPT TABLE cells);
 (TABLE cells EXCEPT TABLE of_history_states) UNION ALL (TABLE of_history_states EXCEPT TABLE cells);
 
+-- Nor one cut point, by each of these ways; by them everybody has the same scores,
+-- and where nobody has another's amount they are where ntile() begins its fifths.
+CREATE TABLE edges AS
+	SELECT shop, s, coalesce(min(last_purchase) FILTER (WHERE recency >= s), 'infinity') AT TIME ZONE 'UTC' AS recency,
+		coalesce(min(purchases) FILTER (WHERE frequency >= s), 9223372036854775807) AS frequency, coalesce(min(spent) FILTER (WHERE monetary >= s), 'infinity') AS monetary
+	FROM scored JOIN customers USING (shop, customer_id), generate_series(2, 5) AS s GROUP BY shop, s;
+CREATE TABLE cuts AS
+	SELECT 'totals' AS way, shop, retention.rfm_cuts_of(retention.rfm_collect(last_purchase AT TIME ZONE 'UTC', purchases, spent), '2024-01-01 00:00+00') AS cuts FROM customers GROUP BY shop
+	UNION ALL
+	SELECT 'orders', shop, retention.rfm_cuts_of(retention.rfm_collect(customer_id, paid_at, amount), '2024-01-01 00:00+00') FROM orders GROUP BY shop
+	UNION ALL
+	SELECT 'orders by text', shop, retention.rfm_cuts_of(retention.rfm_collect(md5(customer_id::text), paid_at, amount), '2024-01-01 00:00+00') FROM orders GROUP BY shop
+	UNION ALL
+	SELECT 'orders merged', shop, retention.rfm_cuts_of(retention.merge(state), '2024-01-01 00:00+00')
+	FROM (SELECT shop, date_trunc('month', paid_at), retention.rfm_collect(customer_id, paid_at, amount) AS state FROM orders GROUP BY 1, 2) AS s GROUP BY shop
+	UNION ALL
+	SELECT 'histories', shop, retention.rfm_cuts_of(retention.rfm_collect(history, '2024-01-01 00:00+00'), '2024-01-01 00:00+00')
+	FROM (SELECT shop, customer_id, retention.purchase_history(paid_at, amount) AS history FROM orders GROUP BY 1, 2) AS h GROUP BY shop;
+SELECT count(*) AS ways, count(*) FILTER (WHERE cuts <> plain) AS different
+FROM cuts JOIN (SELECT shop, ROW(array_agg(recency ORDER BY s), array_agg(frequency ORDER BY s), array_agg(monetary ORDER BY s), '2024-01-01 00:00+00')::retention.rfm_cuts AS plain FROM edges GROUP BY shop) AS e USING (shop);
+SELECT count(*) AS customers, count(*) FILTER (WHERE retention.rfm_score(last_purchase AT TIME ZONE 'UTC', purchases, spent, cuts, at => '2024-01-01 00:00+00') <> (recency, frequency, monetary)::retention.rfm_score) AS different
+FROM customers JOIN scored USING (shop, customer_id) JOIN cuts USING (shop) WHERE way = 'orders';
+CREATE TABLE amounts AS
+	SELECT shop, spent, ntile(5) OVER (PARTITION BY shop ORDER BY spent) AS fifth
+	FROM (SELECT shop, spent, row_number() OVER (PARTITION BY shop ORDER BY spent) AS place, count(*) OVER (PARTITION BY shop) AS n FROM (SELECT DISTINCT shop, spent FROM customers) AS d) AS a
+	WHERE place <= n / 5 * 5;
+SELECT shop, ((retention.rfm_cuts_of(retention.rfm_collect('2024-01-01 00:00+00', 1, spent))).monetary)::numeric[]
+	= (SELECT array_agg(least ORDER BY fifth) FROM (SELECT fifth, min(spent) AS least FROM amounts AS o WHERE o.shop = a.shop AND fifth > 1 GROUP BY fifth) AS f) AS as_ntile
+FROM amounts AS a GROUP BY shop ORDER BY shop;
+
 -- What it says of them.
 SELECT shop, score,
 	count(*) FILTER (WHERE recency = score) AS recency,

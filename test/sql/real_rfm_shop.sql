@@ -81,6 +81,12 @@ $$;
 
 SELECT 'rfm_cuts' AS what, * FROM differ('SELECT shop, (c).at, s, (c).recency[s - 1], (c).frequency[s - 1], (c).monetary[s - 1] FROM looked, retention.rfm_cuts(at, shop) AS c, generate_series(2, 5) AS s',
 	'SELECT shop, at, s, last_at, purchases, spent FROM edges');
+-- The same without an attached shop: of any query.
+SELECT count(*) AS frozen, count(*) FILTER (WHERE retention.rfm_cuts(at, shop) <> of_query) AS different
+FROM (
+	SELECT shop, at, retention.rfm_cuts_of(retention.rfm_collect(customer_id, paid_at, amount), at) AS of_query
+	FROM looked JOIN bought USING (shop) WHERE paid_at <= at GROUP BY shop, at
+) AS q;
 CREATE TABLE cuts AS SELECT shop, retention.rfm_cuts(since, shop) AS cuts FROM moments;
 -- Without cut points, with them, and with those that the shop keeps.
 CREATE PROCEDURE compare(how text, given text)

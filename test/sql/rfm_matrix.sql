@@ -52,6 +52,22 @@ FROM (
 SELECT count(*) > 100 AS many FROM found;
 (SELECT * FROM expected WHERE kind <> 'large' EXCEPT TABLE found) UNION ALL (TABLE found EXCEPT SELECT * FROM expected WHERE kind <> 'large');
 
+-- rfm_cuts_of() tells where each score begins, if anybody has it or a better one.
+CREATE VIEW edges AS
+SELECT kind, n, ROW(array_agg(last ORDER BY s), array_agg(purchases ORDER BY s), array_agg(spent ORDER BY s), '2024-06-01 00:00+00')::retention.rfm_cuts AS cuts
+FROM (
+	SELECT kind, n, s, coalesce(min(last) FILTER (WHERE recency >= s), 'infinity') AS last,
+		coalesce(min(purchases) FILTER (WHERE frequency >= s), 9223372036854775807) AS purchases, coalesce(min(spent) FILTER (WHERE monetary >= s), 'infinity') AS spent
+	FROM defined, generate_series(2, 5) AS s
+	GROUP BY kind, n, s
+) AS edge
+GROUP BY kind, n;
+SELECT kind, n, ours.cuts, edges.cuts AS plain
+FROM (SELECT kind, n, retention.rfm_cuts_of(retention.rfm_collect(last, purchases, spent), '2024-06-01 00:00+00') AS cuts FROM customer WHERE kind <> 'large' GROUP BY kind, n) AS ours
+JOIN edges USING (kind, n)
+WHERE ours.cuts IS DISTINCT FROM edges.cuts;
+SELECT cuts FROM edges WHERE kind = 'two values' AND n = 5;
+
 -- Of histories: sums may be larger than any one amount.
 CREATE TABLE history AS
 SELECT kind, n, c, retention.purchase_history(last - i * interval '1 day', part) AS history
@@ -83,11 +99,25 @@ SELECT * FROM differences('2100-01-01');
 SELECT * FROM differences('2024-01-01 00:00:30');
 SELECT * FROM differences('2000-01-01');
 
+-- And so their cut points, by which all get the scores they have.
+SELECT kind, n, count(*)
+FROM (
+	SELECT kind, n, max(e.paid_at) AS last, count(*) AS purchases, sum(e.amount) AS spent,
+		retention.rfm_score(max(e.paid_at), count(*), sum(e.amount)) OVER (PARTITION BY kind, n) AS score
+	FROM history, retention.entries(history) AS e
+	GROUP BY kind, n, c
+) AS scored
+JOIN (SELECT kind, n, retention.rfm_cuts_of(retention.rfm_collect(history, '2100-01-01')) AS cuts FROM history GROUP BY kind, n) AS frozen USING (kind, n)
+WHERE retention.rfm_score(last, purchases, spent, cuts) <> score
+GROUP BY kind, n;
+
 -- Seen from now, when nothing else is said.
 SET retention.clock = '2024-01-01 00:00:30';
 SELECT retention.rfm_matrix(history) = retention.rfm_matrix(history, '2024-01-01 00:00:30') AS now,
 	retention.rfm_matrix(history, NULL) = retention.rfm_matrix(history, '2024-01-01 00:00:30') AS null_is_now
 FROM history WHERE kind = 'in order' AND n = 99;
+SELECT (retention.rfm_cuts_of(state)).at AS now, (retention.rfm_cuts_of(state, NULL)).at AS null_is_now, (retention.rfm_cuts_of(state, at => '2024-02-03')).at AS other
+FROM (SELECT retention.rfm_collect('2024-01-01'::timestamptz, 1, 1) AS state) AS s;
 RESET retention.clock;
 
 -- Parts are merged in any order, and by parallel workers.
@@ -120,7 +150,13 @@ FROM history WHERE kind = 'in order' AND n = 6 ORDER BY c;
 SELECT retention.rfm_matrix(NULL::retention.purchase_history, '2024-01-01') IS NULL AS null_history,
 	retention.rfm_matrix('{}'::retention.purchase_history, '2024-01-01') AS empty_history,
 	retention.rfm_matrix(NULL::timestamptz, 1, 1) IS NULL AS null_totals;
+SELECT retention.rfm_cuts_of(NULL::retention.rfm_totals) IS NULL AS null_state, retention.rfm_cuts_of(NULL::retention.rfm_orders) IS NULL AS null_state,
+	retention.rfm_cuts_of(retention.rfm_collect('{}'::retention.purchase_history, '2024-01-01'), '2024-01-01') AS nobody;
+SELECT retention.rfm_cuts_of(retention.rfm_collect('2024-01-01'::timestamptz, 1, 1), 'infinity');
 SELECT retention.rfm_matrix(last, 1, 1) FROM (VALUES ('infinity'::timestamptz)) AS v (last);
+-- Money owed that needs more than 64 bits, once others have cents.
+SELECT retention.rfm_matrix('2024-01-01', 1, spent), (retention.rfm_cuts_of(retention.rfm_collect('2024-01-01', 1, spent))).monetary
+FROM (VALUES (-9000000000000000000), (-8999999999999999999), (0.01)) AS v (spent);
 SELECT retention.rfm_matrix('2024-01-01', 1, spent) FROM (VALUES ('NaN'::numeric)) AS v (spent);
 SELECT retention.rfm_matrix('2024-01-01', 1, spent) FROM (VALUES (1e30)) AS v (spent);
 SELECT retention.rfm_matrix('{2024-01-01=1}'::retention.purchase_history, 'infinity');
@@ -219,6 +255,20 @@ SELECT
 	retention.rfm_matrix(lpad(customer::text, 32, '0')::uuid, paid_at, amount) = cells AS uuid,
 	retention.rfm_matrix(customer::numeric / 7, paid_at, amount) = cells AS numeric
 FROM orders, one_pass GROUP BY cells;
+SELECT integer = totals AS integer, text = totals AS text, merged = totals AS merged, (totals).at
+FROM (
+	SELECT retention.rfm_cuts_of(retention.rfm_collect(customer, paid_at, amount), '2024-01-01 00:00+00') AS integer,
+		retention.rfm_cuts_of(retention.rfm_collect('customer ' || customer, paid_at, amount), '2024-01-01 00:00+00') AS text
+	FROM orders
+) AS of_orders, (
+	SELECT retention.rfm_cuts_of(retention.merge(part), '2024-01-01 00:00+00') AS merged FROM (SELECT retention.rfm_collect(customer, paid_at, amount) AS part FROM orders GROUP BY n % 7) AS parts
+) AS of_parts, (
+	SELECT retention.rfm_cuts_of(retention.rfm_collect(last, purchases, spent), '2024-01-01 00:00+00') AS totals
+	FROM (
+		SELECT max(paid_at) AS last, count(*) AS purchases, sum(amount) AS spent
+		FROM orders WHERE customer IS NOT NULL AND paid_at IS NOT NULL AND amount IS NOT NULL GROUP BY customer
+	) AS t
+) AS of_totals;
 SELECT (retention.rfm_matrix(retention.merge(part))) = cells AS merged, (retention.rfm_matrix(retention.merge(part::text::retention.rfm_orders))) = cells AS merged_as_text
 FROM (SELECT retention.rfm_collect(customer, paid_at, amount) AS part FROM orders GROUP BY n % 7) AS parts, one_pass GROUP BY cells;
 SELECT (retention.rfm_matrix(retention.merge(part::text::retention.rfm_orders))) = cells AS merged_as_text

@@ -92,12 +92,13 @@ ORDER BY 1, 2;
 SELECT routine, grantee FROM routine_grant WHERE is_grantable OR grantee NOT IN ('public', 'retention_reader', 'retention_operator');
 SELECT relation, grantee FROM relation_grant WHERE is_grantable OR grantee NOT IN ('retention_reader', 'retention_operator');
 
--- PUBLIC may call what computes with its arguments, and four that look into
--- the shop's settings for everybody: names of tiers, of segments, of the shop.
+-- PUBLIC may call what computes with its arguments, one with the clock besides,
+-- and four that look into the shop's settings for everybody: names of tiers, of
+-- segments, of the shop.
 SELECT routine
 FROM routine_grant
 WHERE grantee = 'public' AND provolatile <> 'i' AND prokind NOT IN ('a', 'w')
-	AND proname NOT IN ('now', 'shop_id', 'tier_of', 'rfm_segment');
+	AND proname NOT IN ('now', 'shop_id', 'tier_of', 'rfm_segment', 'rfm_cuts_of');
 
 -- Readers change nothing: they call nothing volatile and write to nothing.
 SELECT routine FROM routine_grant WHERE grantee = 'retention_reader' AND provolatile = 'v';
@@ -182,7 +183,7 @@ CROSS JOIN LATERAL unnest(r.proargtypes) AS a (type)
 WHERE r.lanname = 'c' AND r.prokind = 'f' AND a.type IN ('anynonarray'::regtype, 'anyelement'::regtype, '"any"'::regtype, 'record'::regtype)
 	AND r.proname NOT IN (
 		'customer_key', 'points_balance', 'redeem', 'hold', 'capture', 'release', 'cancel_redemption',
-		'adjust', 'grant', 'transfer', 'repurchase_add', 'rfm_orders_add', 'rfm_score')
+		'adjust', 'grant', 'transfer', 'repurchase_add', 'rfm_orders_add', 'retention_logins_add', 'rfm_score')
 ORDER BY 1;
 
 -- What is immutable reads no table: it needs no owner's rights, and any worker may run it.
