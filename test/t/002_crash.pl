@@ -32,7 +32,7 @@ foreach my $round (1 .. $rounds)
 {
 	my $traffic = start_traffic($node, "round $round");
 
-	usleep(400_000 + int(rand(800_000)));
+	usleep(200_000 + int(rand(800_000)));
 	kill_all($node);
 	my @errors = stop_traffic($traffic);
 	is("@errors", '', "round $round: nothing went wrong before");

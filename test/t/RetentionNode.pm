@@ -5,6 +5,7 @@ package RetentionNode;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -35,38 +36,38 @@ sub retention_node
 	return $node;
 }
 
-# The processes there are, as [pid, state, parent].
+# The processes of a server: all work in its data folder, the dead in none.
 sub processes
 {
-	my @processes;
+	my $folder = abs_path(shift->data_dir);
 
-	foreach my $stat (glob '/proc/[0-9]*/stat')
-	{
-		open my $file, '<', $stat or next;
-		my $line = <$file> // '';
-		close $file;
-		push @processes, [ $1, $2, $3 ] if $line =~ /^(\d+) \(.*\) (\S) (\d+) /;
-	}
-	return @processes;
+	return grep { (readlink("/proc/$_/cwd") // '') eq $folder } map { m{(\d+)$} } glob '/proc/[0-9]*';
 }
 
-# Postmaster and backends at once, which would go on for a while; returns when
-# they are gone.  Where nobody takes note of their death they count as alive,
-# and so do their lock files.
+# Postmaster and backends at once, which would go on for a while, and those that
+# it forks meanwhile; returns when they are gone.
 sub kill_all
 {
 	my ($node) = @_;
 	my $postmaster = $node->{_pid};
-	my %pids = map { $_->[0] => 1 } grep { $_->[0] == $postmaster || $_->[2] == $postmaster } processes();
+	my @processes;
 
 	$node->kill9;
-	kill 'KILL', keys %pids;
-	for (1 .. 100)
+	for (1 .. 1000)
 	{
-		return unless grep { $pids{ $_->[0] } } processes();
-		usleep(50_000);
+		@processes = processes($node) or last;
+		kill 'KILL', @processes;
+		usleep(10_000);
 	}
-	BAIL_OUT('the server cannot be killed') if grep { $pids{ $_->[0] } && $_->[1] ne 'Z' } processes();
+	BAIL_OUT('the server cannot be killed') if @processes;
+
+	# Where nobody takes note of its death it counts as alive, and so does its
+	# lock file.
+	for (1 .. 20)
+	{
+		return unless kill 0, $postmaster;
+		usleep(10_000);
+	}
 	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
 	return;
 }

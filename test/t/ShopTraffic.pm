@@ -97,10 +97,11 @@ $$;
 }
 
 # start_traffic(NODE, ROUND): two sessions of orders, two of points, two
-# workers and one that calls run()
+# workers and one that calls run(); returns when the first orders are there
 sub start_traffic
 {
 	my ($node, $round) = @_;
+	my $before = $node->safe_psql('postgres', 'SELECT last_value FROM orders_id_seq');
 	my @running;
 
 	foreach my $name (qw(orders-1 orders-2 points-1 points-2 worker-1 worker-2 run-1))
@@ -118,6 +119,7 @@ sub start_traffic
 				[ 'psql', '-X', '-q', '-A', '-t', '-F', '|', '-d', $node->connstr('postgres') . ' application_name=traffic', '-f', "$file.sql" ], '<', \undef, '>', "$file.out", '2>', "$file.err")
 		  };
 	}
+	$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM orders WHERE id > $before)") or die 'there is no traffic';
 	return \@running;
 }
 
