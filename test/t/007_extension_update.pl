@@ -57,7 +57,7 @@ sub next_version
 	(my $next = $version) =~ s/^(\d+).*/($1 + 1) . '.0.0'/e;
 
 	# with what is compiled; only the files that know the version are compiled again
-	system_or_bail('cp', '-a', '.', $tree);
+	copy_tree($tree);
 	system_or_bail('touch', "$tree/src/version.c", "$tree/src/retention.c");
 	my $control = slurp_file("$tree/retention.control");
 	$control =~ s/\Q$version\E/$next/;

@@ -23,7 +23,7 @@ my $dir = $PostgreSQL::Test::Utils::tmp_check;
 my $old_stage = "$dir/stage";
 
 # The extension as built for the old version, in a copy of its own.
-system_or_bail('cp', '-a', '.', "$dir/source");
+copy_tree("$dir/source");
 system_or_bail('make', '-s', '-C', "$dir/source", 'clean', "PG_CONFIG=$old_path/bin/pg_config", 'with_llvm=no');
 system_or_bail('make', '-s', '-j2', '-C', "$dir/source", 'install', "PG_CONFIG=$old_path/bin/pg_config", 'with_llvm=no', "DESTDIR=$old_stage");
 

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(retention_node kill_all);
+our @EXPORT = qw(retention_node kill_all copy_tree);
 
 # retention_node(NAME, conf => SETTINGS, and what init() takes): started
 sub retention_node
@@ -69,6 +69,17 @@ sub kill_all
 		usleep(10_000);
 	}
 	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
+	return;
+}
+
+# What the extension is built of, and what of it is built, goes to a folder.  Not
+# the whole tree: other tests may be writing their results there.
+sub copy_tree
+{
+	my ($folder) = @_;
+
+	mkdir $folder or die "$folder: $!";
+	system_or_bail('cp', '-a', qw(Makefile retention.control adapters sql src), glob('retention*.so'), $folder);
 	return;
 }
 
