@@ -47,10 +47,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 make_folder retention-dashboard
-say "Building retention for $("$BINDIR/postgres" --version)"
-copy_source "$FOLDER/src"
-{ pg_make -C "$FOLDER/src" with_llvm=no && install_stage "$FOLDER/src" with_llvm=no; } >"$FOLDER/build.log" 2>&1 ||
-	{ tail -n 40 "$FOLDER/build.log" >&2; die "the build failed"; }
+build_extension
 start_cluster "timezone = 'Asia/Shanghai'"
 "$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE shop' || exit 1
 

@@ -213,10 +213,7 @@ make_folder retention-demo
 as_server touch "$FOLDER/retention-demo"
 echo "Private folder: $FOLDER"
 
-echo "Building retention for $("$BINDIR/postgres" --version)"
-copy_source "$FOLDER/src"
-{ pg_make -C "$FOLDER/src" with_llvm=no && install_stage "$FOLDER/src" with_llvm=no; } >"$FOLDER/build.log" 2>&1 ||
-	{ tail -n 40 "$FOLDER/build.log" >&2; die "the build failed"; }
+build_extension
 start_cluster "timezone = '$TIME_ZONE'" "log_timezone = '$TIME_ZONE'" "datestyle = 'ISO, MDY'" "intervalstyle = 'postgres'"
 "$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE shop' || exit 1
 

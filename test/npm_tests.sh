@@ -29,7 +29,7 @@ dashboard_test() {
 
 	as_server cp -r "$FOLDER/src/test/dashboard" "$FOLDER/dashboard"
 	npm_as_server "$FOLDER/dashboard" || return 1
-	TMPDIR=$FOLDER PG_CONFIG=$BINDIR/pg_config \
+	TMPDIR=$FOLDER PG_CONFIG=$BINDIR/pg_config RETENTION_STAGE=$STAGE \
 		bash "$FOLDER/src/examples/dashboard.sh" --orders 2000 --port 0 >"$output" 2>&1 &
 	served=$!
 	for ((i = 0; i < 300; i++)); do

@@ -306,6 +306,17 @@ install_stage() {
 	pg_make -C "$1" -s install DESTDIR="$STAGE" "${@:2}"
 }
 
+# build_extension: a copy of the source, built for use alone.  Tests have it
+# built already, in RETENTION_STAGE.
+build_extension() {
+	copy_source "$FOLDER/src"
+	STAGE=${RETENTION_STAGE:-}
+	[ -z "$STAGE" ] || return 0
+	say "Building retention for $("$BINDIR/postgres" --version)"
+	{ pg_make -C "$FOLDER/src" with_llvm=no && install_stage "$FOLDER/src" with_llvm=no; } >"$FOLDER/build.log" 2>&1 ||
+		{ tail -n 40 "$FOLDER/build.log" >&2; die "the build failed"; }
+}
+
 # The settings that make a server find the extension in the stage.
 stage_settings() {
 	if grep -qa extension_destdir "$BINDIR/postgres"; then

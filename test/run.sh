@@ -427,7 +427,7 @@ for name in "${DEMOS[@]}"; do
 			if [ -n "${NO_DATA:-}" ]; then
 				result skipped "$name" "" "$NO_DATA"
 			else
-				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+				RETENTION_STAGE=$STAGE timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
 			fi
 			;;
 		dashboard)
