@@ -282,7 +282,7 @@ SELECT differ('SELECT m.at, s.* FROM moments AS m, retention.product_repurchase(
 -- Looking through them takes a pass over all lines each: a few, and one that nobody bought.
 CREATE TABLE some_products AS
 	SELECT product FROM (SELECT product, row_number() OVER (ORDER BY sum(times) DESC, product) AS place FROM held GROUP BY 1) AS p WHERE place IN (1, 100, 3000)
-	UNION SELECT min(product) FROM looked WHERE product NOT IN (SELECT product FROM held);
+	UNION SELECT min(product) FROM (SELECT product FROM looked EXCEPT SELECT product FROM held) AS unsold;
 SELECT differ('SELECT m.at, p.product, c.* FROM moments AS m, some_products AS p, retention.product_repurchase_customers(p.product, m.at) AS c', $$
 	SELECT at, product, customer_id, coalesce(times, 0), coalesce(at_first, false), coalesce(returned, false), l.customer_id IS NOT NULL
 	FROM held AS h FULL JOIN looked AS l USING (at, product, customer_id) WHERE product IN (TABLE some_products)$$) AS product_repurchase_customers;
@@ -292,10 +292,13 @@ CREATE TABLE in_order AS
 CREATE TABLE of_product AS SELECT product, count(*) AS n FROM in_order GROUP BY 1;
 ALTER TABLE of_product ADD PRIMARY KEY (product);
 ANALYZE in_order, of_product;
+-- Each pair is counted once, for that takes longest.
+CREATE TABLE pair AS
+	SELECT x.product AS one, y.product AS other, count(*) AS n
+	FROM in_order AS x JOIN in_order AS y USING (invoice) WHERE x.product < y.product GROUP BY 1, 2 HAVING count(*) >= 20;
 SELECT differ('SELECT * FROM retention.product_pairs(20, ''2011-09-15 11:30+00'')', $$
-	SELECT x.product, y.product, count(*), count(*)::numeric / p.n, count(*)::numeric * (SELECT count(DISTINCT invoice) FROM in_order) / (p.n::numeric * q.n)
-	FROM in_order AS x JOIN in_order AS y USING (invoice) JOIN of_product AS p ON p.product = x.product JOIN of_product AS q ON q.product = y.product
-	WHERE x.product <> y.product GROUP BY 1, 2, p.n, q.n HAVING count(*) >= 20$$) AS product_pairs;
+	SELECT one, other, c.n, c.n::numeric / p.n, c.n::numeric * (SELECT count(DISTINCT invoice) FROM in_order) / (p.n::numeric * q.n)
+	FROM (TABLE pair UNION ALL SELECT other, one, n FROM pair) AS c JOIN of_product AS p ON p.product = one JOIN of_product AS q ON q.product = other$$) AS product_pairs;
 SELECT differ($$SELECT * FROM retention.product_pair_customers('85123A', '22423', '2011-09-15 11:30+00')$$, $$
 	SELECT customer_id, count(*) FROM in_order AS x JOIN in_order AS y USING (invoice, customer_id)
 	WHERE x.product = '85123A' AND y.product = '22423' GROUP BY 1$$) AS product_pair_customers;

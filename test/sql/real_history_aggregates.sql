@@ -138,18 +138,19 @@ CREATE TABLE ours AS
 		CROSS JOIN LATERAL (
 			SELECT unnest(retention.next_period_rates(history, p.period, k, m.zone, m.at)) AS r FROM histories AS h WHERE h.shop = m.shop
 		) AS c;
+CREATE TABLE buyers AS SELECT DISTINCT shop, zone, period, bought_in, current, customer_id FROM seen;
+CREATE TABLE followed AS
+	SELECT period, bought_in, k, next_start(period, bought_in, k) AS next_in
+	FROM (SELECT DISTINCT period, bought_in FROM buyers) AS b, generate_series(1, 3) AS k;
+ANALYZE buyers, followed;
 CREATE TABLE plain AS
-	WITH buyers AS (
-		SELECT DISTINCT shop, zone, period, bought_in, current, customer_id FROM seen
-	)
 	SELECT b.shop, b.zone, b.period AS by, k, b.bought_in AS period,
 		CASE WHEN b.bought_in < b.current THEN count(*) END AS customers,
-		CASE WHEN next_start(b.period, b.bought_in, k) < b.current THEN count(l.customer_id) END AS returned,
-		CASE WHEN next_start(b.period, b.bought_in, k) < b.current THEN count(l.customer_id)::numeric / count(*) END AS rate
-	FROM buyers AS b JOIN generate_series(1, 3) AS k ON true
-		LEFT JOIN buyers AS l
-			ON (l.shop, l.zone, l.period, l.customer_id, l.bought_in) = (b.shop, b.zone, b.period, b.customer_id, next_start(b.period, b.bought_in, k))
-	GROUP BY b.shop, b.zone, b.period, k, b.bought_in, b.current;
+		CASE WHEN next_in < b.current THEN count(l.customer_id) END AS returned,
+		CASE WHEN next_in < b.current THEN count(l.customer_id)::numeric / count(*) END AS rate
+	FROM buyers AS b JOIN followed USING (period, bought_in)
+		LEFT JOIN buyers AS l ON (l.shop, l.zone, l.period, l.customer_id, l.bought_in) = (b.shop, b.zone, b.period, b.customer_id, next_in)
+	GROUP BY b.shop, b.zone, b.period, k, b.bought_in, b.current, next_in;
 SELECT 'next_period_rates' AS question, (SELECT count(*) FROM ours) AS rows,
 	(SELECT count(*) FROM ((TABLE ours EXCEPT ALL TABLE plain) UNION ALL (TABLE plain EXCEPT ALL TABLE ours)) AS d) AS different;
 SELECT 'next_period_rate' AS question, count(*) AS rows,
