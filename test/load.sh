@@ -32,7 +32,7 @@ clean_up() {
 
 	trap - EXIT
 	stop_jobs
-	[ -z "${FOLDER:-}" ] || stop_cluster "$FOLDER"
+	[ -z "${FOLDER:-}" ] || stop_servers "$FOLDER"
 	[ -z "$MOUNTED" ] || umount "$MOUNTED"
 	[ -z "${FOLDER:-}" ] || remove_folder "$FOLDER"
 	exit $status

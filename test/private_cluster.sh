@@ -264,15 +264,19 @@ make_folder() {
 	cd "$FOLDER" || die "cannot enter $FOLDER"
 }
 
-# stop_cluster FOLDER
-stop_cluster() {
-	[ ! -f "$1/data/postmaster.pid" ] ||
-		as_server "$BINDIR/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null 2>&1
+# stop_servers FOLDER: its own, and those of tests that were ended before they
+# could stop theirs
+stop_servers() {
+	local file
+
+	find "$1" -name postmaster.pid 2>/dev/null | while read -r file; do
+		as_server "$BINDIR/pg_ctl" -D "${file%/*}" -m immediate -w stop >/dev/null 2>&1 </dev/null
+	done
 }
 
 remove_folder() {
 	cd / || return
-	stop_cluster "$1"
+	stop_servers "$1"
 	rm -rf "$1"
 }
 

@@ -12,6 +12,7 @@
 # RETENTION_FROM  a released version: the regression tests then run on objects
 #                 that were updated from it (see docs/release.md)
 # PG_CONFIG       the PostgreSQL to test with
+# LANES=1         one test at a time; by default two where there are two cores
 # KEEP=1          keep the private folder when a test failed
 # NO_APT=1        install nothing: tests that lack a package are skipped
 . "$(dirname "${BASH_SOURCE[0]}")/private_cluster.sh"
@@ -20,7 +21,7 @@
 
 NAMES=("$@")
 CALLED_FROM=$PWD
-PASSED=0 FAILED=0 SKIPPED=0
+LANES=${LANES:-$(nproc)}
 DIFF_LINES=200
 
 # PostgreSQL's own flags are meant for gcc; PostgreSQL's headers are not ours to judge
@@ -85,11 +86,7 @@ now_ms() {
 result() {
 	local seconds=
 
-	case $1 in
-		ok) PASSED=$((PASSED + 1)) ;;
-		FAILED) FAILED=$((FAILED + 1)) ;;
-		skipped) SKIPPED=$((SKIPPED + 1)) ;;
-	esac
+	echo "$1" >>"$FOLDER/results"
 	[ -z "${3:-}" ] || seconds=$(printf '%d.%01d s' $((${3%%.*} / 1000)) $((${3%%.*} % 1000 / 100)))
 	printf '%-8s %-32s %8s%s\n' "$1" "$2" "$seconds" "${4:+  $4}"
 }
@@ -177,14 +174,24 @@ regress_suite() {
 	[ -z "$why" ] || show "$FOLDER/$kind.log"
 }
 
+# count ok|FAILED|skipped: how many results there were, of both lanes
+count() {
+	grep -cx "$1" "$FOLDER/results"
+}
+
 finish() {
+	local passed failed skipped
+
+	passed=$(count ok)
+	failed=$(count FAILED)
+	skipped=$(count skipped)
 	printf '\n'
-	if [ $SKIPPED -gt 0 ]; then
-		echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+	if [ "$skipped" -gt 0 ]; then
+		echo "$passed passed, $failed failed, $skipped skipped"
 	else
-		echo "$PASSED passed, $FAILED failed"
+		echo "$passed passed, $failed failed"
 	fi
-	[ $FAILED -eq 0 ] && [ $PASSED -gt 0 ]
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 	exit
 }
 
@@ -192,9 +199,10 @@ clean_up() {
 	local status=$?
 
 	trap - EXIT
+	end_second_lane
 	if [ -n "${FOLDER:-}" ]; then
 		if [ "${KEEP:-0}" = 1 ] && [ $status -ne 0 ]; then
-			stop_cluster "$FOLDER"
+			stop_servers "$FOLDER"
 			say "kept: $FOLDER"
 		else
 			remove_folder "$FOLDER"
@@ -276,6 +284,190 @@ unpack_releases() {
 }
 
 # ---------------------------------------------------------------------------
+# The groups
+# ---------------------------------------------------------------------------
+
+regress_tests() {
+	local name tests=()
+
+	suite 'pg_regress' "${REGRESS[@]}"
+	for name in "${REGRESS[@]}"; do
+		if [[ $name == real_* && -n ${NO_DATA:-} ]]; then
+			result skipped "$name" "" "$NO_DATA"
+		else
+			tests+=("$name")
+		fi
+	done
+	regress_suite REGRESS "${tests[@]}"
+}
+
+docs_tests() {
+	local name
+
+	for name in "${DOCS[@]}"; do
+		timed "$name" "$FOLDER/$name.log" "$name"
+	done
+}
+
+isolation_tests() {
+	local name
+
+	suite 'isolation' "${SPECS[@]}"
+	if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then
+		regress_suite ISOLATION "${SPECS[@]}"
+	else
+		for name in "${SPECS[@]}"; do
+			result skipped "$name" "" "this PostgreSQL comes without the isolation tester"
+		done
+	fi
+}
+
+tap_tests() {
+	local name
+
+	suite 'TAP' "${TAP[@]}"
+	for name in "${TAP[@]}"; do
+		if [[ $name == real_* && -n ${NO_DATA:-} ]]; then
+			result skipped "$name" "" "$NO_DATA"
+		elif ! perl -MIPC::Run -e 1 2>/dev/null; then
+			result skipped "$name" "" "no IPC::Run (libipc-run-perl)"
+		else
+			# every test has a folder of its own, for its nodes, ports and logs
+			as_server mkdir -p "$FOLDER/tap/$name"
+			timed "$name" "$FOLDER/$name.log" tap_test "$name" ||
+				show "$FOLDER/tap/$name/log/regress_log_$name"
+		fi
+	done
+}
+
+client_tests() {
+	local name
+
+	suite 'client programs' "${CLIENTS[@]}"
+	if [ ${#CLIENTS[@]} -gt 0 ]; then
+		"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE client'
+		"$BINDIR/psql" -X -q -d client -c 'CREATE EXTENSION retention'
+	fi
+	for name in "${CLIENTS[@]}"; do
+		cat >"$FOLDER/client.sh" <<-'SCRIPT'
+			gcc -Wall -Wextra -Werror -I"$("$1" --includedir)" "$2.c" -o "$3" -L"$("$1" --libdir)" -lpq -lm && "$3"
+		SCRIPT
+		timed "$name" "$FOLDER/$name.log" as_server env PGDATABASE=client bash "$FOLDER/client.sh" \
+			"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
+	done
+}
+
+# a part of what test/fuzz.sh does before a release, lest it no longer can
+hostile_inputs() {
+	local name
+
+	suite 'hostile inputs' "${FUZZ[@]}"
+	for name in "${FUZZ[@]}"; do
+		timed "$name" "$FOLDER/$name.log" env PG_CONFIG="$BINDIR/pg_config" TMPDIR="$FOLDER" \
+			bash "$ROOT/test/fuzz.sh" --encoding 50000
+	done
+}
+
+shop_tests() {
+	local name
+
+	suite 'real shops' "${SHOPS[@]}"
+	for name in "${SHOPS[@]}"; do
+		if have npm && have node; then
+			timed "$name" "$FOLDER/$name.log" live_shop "$name"
+		else
+			result skipped "$name" "" "no npm to install the shop with"
+		fi
+	done
+}
+
+demo_tests() {
+	local name
+
+	suite 'demo' "${DEMOS[@]}"
+	if [ ${#DEMOS[@]} -gt 0 ]; then
+		copy_source "$FOLDER/with a space"
+	fi
+	for name in "${DEMOS[@]}"; do
+		case $name in
+			demo_generated)
+				timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- --orders 2000
+				;;
+			demo_cdnow)
+				if [ -n "${NO_DATA:-}" ]; then
+					result skipped "$name" "" "$NO_DATA"
+				else
+					RETENTION_STAGE=$STAGE timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
+				fi
+				;;
+			dashboard)
+				if ! have npm || ! have node; then
+					result skipped "$name" "" "no npm to install it with"
+				elif ! have "${CHROMIUM:-chromium}"; then
+					result skipped "$name" "" "no chromium to look at it with"
+				else
+					timed "$name" "$FOLDER/$name.log" dashboard_test
+				fi
+				;;
+		esac
+	done
+}
+
+# ---------------------------------------------------------------------------
+# The lanes
+# ---------------------------------------------------------------------------
+
+# Most tests use one core, so two run at once.  Each lane has a cluster of its
+# own, for roles are shared by all databases of one.
+first_lane() {
+	regress_tests
+	docs_tests
+	isolation_tests
+}
+
+second_lane() {
+	local -x PGHOST=$FOLDER/second
+
+	as_server mkdir "$PGHOST"
+	(FOLDER=$PGHOST && start_cluster) || exit
+	tap_tests
+	client_tests
+	hostile_inputs
+	shop_tests
+	demo_tests
+	true
+}
+
+# A process group of its own, so that it can be ended whole.
+start_second_lane() {
+	set -m
+	second_lane >"$FOLDER/second.log" 2>&1 </dev/null &
+	LANE=$!
+	set +m
+}
+
+# Prints what it has and then what it does.  In the background, for a trap waits
+# until the foreground is done.
+join_second_lane() {
+	tail -n +1 -f -s 0.2 --pid="$LANE" "$FOLDER/second.log" &
+	wait $!
+	wait "$LANE" || result FAILED 'second lane' "" "it did not come to its end"
+	LANE=
+}
+
+# Tests that are told to end stop their own servers: a moment for that.
+end_second_lane() {
+	local i
+
+	[ -n "${LANE:-}" ] || return 0
+	kill -TERM -- "-$LANE" 2>/dev/null
+	for ((i = 0; i < 100; i++)); do
+		kill -0 -- "-$LANE" 2>/dev/null || return 0
+		sleep 0.1
+	done
+}
+
+# ---------------------------------------------------------------------------
 # The run
 # ---------------------------------------------------------------------------
 
@@ -297,6 +489,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 make_folder retention-test
+: >"$FOLDER/results"
 PGXS_SRC=$(cd "$(dirname "$("$BINDIR/pg_config" --pgxs)")/.." && pwd)
 
 RETENTION_DATA=${RETENTION_DATA:-$ROOT/../shared/data}
@@ -346,99 +539,13 @@ if wanted build_clang; then
 	fi
 fi
 
-suite 'pg_regress' "${REGRESS[@]}"
 start_cluster
-TESTS=()
-for name in "${REGRESS[@]}"; do
-	if [[ $name == real_* && -n ${NO_DATA:-} ]]; then
-		result skipped "$name" "" "$NO_DATA"
-	else
-		TESTS+=("$name")
-	fi
-done
-regress_suite REGRESS "${TESTS[@]}"
-
-for name in "${DOCS[@]}"; do
-	timed "$name" "$FOLDER/$name.log" "$name"
-done
-
-suite 'isolation' "${SPECS[@]}"
-if [ -x "$PGXS_SRC/test/isolation/pg_isolation_regress" ]; then
-	regress_suite ISOLATION "${SPECS[@]}"
+if [ "$LANES" -gt 1 ]; then
+	start_second_lane
+	first_lane
+	join_second_lane
 else
-	for name in "${SPECS[@]}"; do
-		result skipped "$name" "" "this PostgreSQL comes without the isolation tester"
-	done
+	first_lane
+	second_lane
 fi
-
-suite 'TAP' "${TAP[@]}"
-for name in "${TAP[@]}"; do
-	if [[ $name == real_* && -n ${NO_DATA:-} ]]; then
-		result skipped "$name" "" "$NO_DATA"
-	elif ! perl -MIPC::Run -e 1 2>/dev/null; then
-		result skipped "$name" "" "no IPC::Run (libipc-run-perl)"
-	else
-		# every test has a folder of its own, for its nodes, ports and logs
-		as_server mkdir -p "$FOLDER/tap/$name"
-		timed "$name" "$FOLDER/$name.log" tap_test "$name" ||
-			show "$FOLDER/tap/$name/log/regress_log_$name"
-	fi
-done
-
-suite 'client programs' "${CLIENTS[@]}"
-if [ ${#CLIENTS[@]} -gt 0 ]; then
-	"$BINDIR/psql" -X -q -d postgres -c 'CREATE DATABASE client'
-	"$BINDIR/psql" -X -q -d client -c 'CREATE EXTENSION retention'
-fi
-for name in "${CLIENTS[@]}"; do
-	cat >"$FOLDER/client.sh" <<-'SCRIPT'
-		gcc -Wall -Wextra -Werror -I"$("$1" --includedir)" "$2.c" -o "$3" -L"$("$1" --libdir)" -lpq -lm && "$3"
-	SCRIPT
-	timed "$name" "$FOLDER/$name.log" as_server env PGDATABASE=client bash "$FOLDER/client.sh" \
-		"$BINDIR/pg_config" "$FOLDER/src/test/client/$name" "$FOLDER/$name.client"
-done
-
-# a part of what test/fuzz.sh does before a release, lest it no longer can
-suite 'hostile inputs' "${FUZZ[@]}"
-for name in "${FUZZ[@]}"; do
-	timed "$name" "$FOLDER/$name.log" env PG_CONFIG="$BINDIR/pg_config" TMPDIR="$FOLDER" \
-		bash "$ROOT/test/fuzz.sh" --encoding 50000
-done
-
-suite 'real shops' "${SHOPS[@]}"
-for name in "${SHOPS[@]}"; do
-	if have npm && have node; then
-		timed "$name" "$FOLDER/$name.log" live_shop "$name"
-	else
-		result skipped "$name" "" "no npm to install the shop with"
-	fi
-done
-
-suite 'demo' "${DEMOS[@]}"
-if [ ${#DEMOS[@]} -gt 0 ]; then
-	copy_source "$FOLDER/with a space"
-fi
-for name in "${DEMOS[@]}"; do
-	case $name in
-		demo_generated)
-			timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- --orders 2000
-			;;
-		demo_cdnow)
-			if [ -n "${NO_DATA:-}" ]; then
-				result skipped "$name" "" "$NO_DATA"
-			else
-				RETENTION_STAGE=$STAGE timed "$name" "$FOLDER/$name.log" demo_test "$name" "${DEMO_SECTIONS[@]}" -- "$RETENTION_DATA/cdnow.csv.gz"
-			fi
-			;;
-		dashboard)
-			if ! have npm || ! have node; then
-				result skipped "$name" "" "no npm to install it with"
-			elif ! have "${CHROMIUM:-chromium}"; then
-				result skipped "$name" "" "no chromium to look at it with"
-			else
-				timed "$name" "$FOLDER/$name.log" dashboard_test
-			fi
-			;;
-	esac
-done
 finish

@@ -40,7 +40,7 @@ clean_up() {
 	trap - EXIT
 	if [ -n "${FOLDER:-}" ]; then
 		if [ "${KEEP:-0}" = 1 ]; then
-			stop_cluster "$FOLDER"
+			stop_servers "$FOLDER"
 			say "kept: $FOLDER"
 		else
 			remove_folder "$FOLDER"
