@@ -164,30 +164,3 @@ $$;
 
 COMMENT ON FUNCTION retention.run_joining(integer, timestamptz) IS
 	'Gives the joining bonus of a shop to whoever joined since it was switched on and has not had it; returns how many got it';
-
-CREATE FUNCTION retention.run_points(at timestamptz)
-	RETURNS bigint
-	LANGUAGE plpgsql
-	SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-	the_shop record;
-	lapsed bigint := 0;
-BEGIN
-	FOR the_shop IN
-		SELECT s.shop_id, s.name
-		FROM retention.shop s
-		ORDER BY s.shop_id
-	LOOP
-		lapsed := lapsed + retention.expire_points(at, the_shop.name);
-		PERFORM retention.run_joining(the_shop.shop_id, at);
-		PERFORM retention.run_referrals(the_shop.shop_id, at);
-	END LOOP;
-	RETURN lapsed;
-END
-$$;
-
-COMMENT ON FUNCTION retention.run_points(timestamptz) IS
-	'What run() does for points, shop by shop: lapsed points and timed out holds, joining and referral bonuses; returns the points that lapsed';

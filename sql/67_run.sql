@@ -32,28 +32,7 @@ COMMENT ON COLUMN retention.last_run.finished_at IS 'Wall-clock time at which it
 
 -- It commits nothing on its way, so it may run as its owner.
 CREATE PROCEDURE retention.run(at timestamptz DEFAULT retention.now())
-	LANGUAGE plpgsql
-	SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM retention.accrue_due(at);
-	PERFORM retention.run_points(at);
-	PERFORM retention.run_tiers(at);
-	PERFORM retention.run_forecast(at);
-	PERFORM retention.run_tag_rules(at);
-	PERFORM retention.care_due(at);
-	PERFORM retention.campaign_due(at);
-	PERFORM retention.expire_messages(at);
-	PERFORM retention.notify_workers(at);
+	AS 'MODULE_PATHNAME', 'run_due'
+	LANGUAGE C;
 
-	-- Last, so that runs at the same time wait for each other no longer than this.
-	INSERT INTO retention.last_run AS r (ran_for, finished_at)
-	VALUES (at, clock_timestamp())
-	ON CONFLICT (only_row) DO UPDATE
-	SET ran_for = EXCLUDED.ran_for,
-		finished_at = EXCLUDED.finished_at;
-END
-$$;
-
-COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date and those of campaigns, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing';
+COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date and those of campaigns, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing. Each of these is a transaction of its own, so that no order waits for all of them, unless it is called in a transaction block or by a function';
