@@ -9,6 +9,7 @@
  */
 #include "forecast.h"
 
+#include "aggregate_context.h"
 #include "compat.h"
 #include "state_text.h"
 
@@ -441,16 +442,6 @@ customer_sample_in(PG_FUNCTION_ARGS)
  * Transition and merge
  * ----------------------------------------------------------------
  */
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "part of an aggregate called outside an aggregate");
-	return context;
-}
 
 /*
  * A state that may be changed in place: the aggregate's own, else a copy.

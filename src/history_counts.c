@@ -8,6 +8,7 @@
  */
 #include "history_counts.h"
 
+#include "aggregate_context.h"
 #include "retention.h"
 #include "state_text.h"
 
@@ -483,16 +484,6 @@ counts_writable(Datum datum, MemoryContext context)
 		return counts_expanded(datum);
 	flat = PG_DETOAST_DATUM(datum);
 	return counts_parse(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat), context);
-}
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "part of an aggregate called outside an aggregate");
-	return context;
 }
 
 /*

@@ -15,6 +15,7 @@
  */
 #include "retention_rate.h"
 
+#include "aggregate_context.h"
 #include "signup_table.h"
 #include "state_text.h"
 
@@ -356,16 +357,6 @@ logins_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
  * The aggregate
  * ----------------------------------------------------------------
  */
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "part of an aggregate called outside an aggregate");
-	return context;
-}
 
 /*
  * For which numbers of days a log-in is a return.

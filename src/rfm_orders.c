@@ -12,6 +12,7 @@
  */
 #include "packed_orders.h"
 
+#include "aggregate_context.h"
 #include "history_encoding.h"
 #include "large_memory.h"
 #include "numeric_units.h"
@@ -244,16 +245,6 @@ orders_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
  * The aggregate
  * ----------------------------------------------------------------
  */
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "part of an aggregate called outside an aggregate");
-	return context;
-}
 
 /*
  * Bring a table to a scale that fits the one given, and return what amounts of

@@ -11,6 +11,7 @@
  */
 #include "rfm_totals.h"
 
+#include "aggregate_context.h"
 #include "history_encoding.h"
 #include "large_memory.h"
 #include "state_text.h"
@@ -468,11 +469,9 @@ rfm_totals_in(PG_FUNCTION_ARGS)
 RfmTotals *
 rfm_totals_state(FunctionCallInfo fcinfo)
 {
-	MemoryContext context;
+	MemoryContext context = aggregate_context(fcinfo);
 	RfmTotals  *state;
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "part of an aggregate called outside an aggregate");
 	if (!PG_ARGISNULL(0) && VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(PG_GETARG_DATUM(0))))
 		return totals_expanded(PG_GETARG_DATUM(0));
 	state = rfm_totals_create(context);
