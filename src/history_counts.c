@@ -9,6 +9,7 @@
 #include "history_counts.h"
 
 #include "aggregate_context.h"
+#include "history_encoding.h"
 #include "retention.h"
 #include "state_text.h"
 
@@ -156,25 +157,15 @@ counts_overflow(void)
 			 errdetail("Sums are kept in 128 bits, with as many decimal places as the finest amount has.")));
 }
 
-static int64
-power_of_ten(int exponent)
-{
-	int64		power = 1;
-
-	while (exponent-- > 0)
-		power *= 10;
-	return power;
-}
-
 int64
 counts_scale_change(HistoryCounts *state, int scale)
 {
 	int64		factor;
 
 	if (scale < state->scale)
-		return power_of_ten(state->scale - scale);
+		return history_power_of_ten[state->scale - scale];
 
-	factor = power_of_ten(scale - state->scale);
+	factor = history_power_of_ten[scale - state->scale];
 	for (uint64 i = 0; i < state->nslots; i++)
 	{
 		CountsCell *cell = &state->slots[i];

@@ -10,6 +10,7 @@
 #include "numeric_units.h"
 
 #include "compat.h"
+#include "history_encoding.h"
 
 #include "common/int.h"
 
@@ -95,7 +96,6 @@ static const uint64 inverse[BASE_DIGITS + 1] = {
 	(UINT64CONST(1) << 32) / 1000 + 1,
 	(UINT64CONST(1) << 32) / 10000 + 1
 };
-static const int power[BASE_DIGITS + 1] = {1, 10, 100, 1000, 10000};
 
 /* Before the point this has at most so many digits, which leaves room for four more. */
 #define COMMON_WEIGHT	2
@@ -133,18 +133,8 @@ numeric_to_units_of_scale(Numeric value, int scale, int64 *units)
 		fraction = (uint64) digit;
 	}
 	fraction_units = fraction * inverse[BASE_DIGITS - scale] >> 32;
-	*units = result * power[scale] + (int64) fraction_units;
-	return fraction_units * (uint64) power[BASE_DIGITS - scale] == fraction;
-}
-
-static int64
-power_of_ten(int exponent)
-{
-	int64		power = 1;
-
-	while (exponent-- > 0)
-		power *= 10;
-	return power;
+	*units = result * history_power_of_ten[scale] + (int64) fraction_units;
+	return fraction_units * (uint64) history_power_of_ten[BASE_DIGITS - scale] == fraction;
 }
 
 bool
@@ -157,7 +147,7 @@ numeric_units_add(NumericUnits *all, Numeric value)
 		return false;
 	if (unlikely(scale > all->scale))
 	{
-		int64		factor = power_of_ten(scale - all->scale);
+		int64		factor = history_power_of_ten[scale - all->scale];
 
 		for (int64 i = 0; i < all->n; i++)
 		{
@@ -167,7 +157,7 @@ numeric_units_add(NumericUnits *all, Numeric value)
 		all->scale = scale;
 	}
 	else if (scale < all->scale &&
-			 pg_mul_s64_overflow(units, power_of_ten(all->scale - scale), &units))
+			 pg_mul_s64_overflow(units, history_power_of_ten[all->scale - scale], &units))
 		return false;
 	all->units[all->n++] = units;
 	return true;
