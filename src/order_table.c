@@ -17,6 +17,10 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+/* Slots are in segments of two large pages each, a smaller table in one smaller one. */
+#define SEGMENT_BITS	17
+#define SEGMENT_SLOTS	(UINT64CONST(1) << SEGMENT_BITS)
+
 #define FIRST_BITS		4
 #define LARGEST_BITS	32
 #define FIRST_RUN		64
@@ -166,59 +170,44 @@ grow_segment(OrderTable *table)
 static void
 grow_segments(OrderTable *table)
 {
-	OrderSegment *old = table->segments;
-	OrderSegment *spares;
-	uint64		nold = segments_of(table->nslots);
-	OrderTotal *wrapped = NULL;
-	int64		nwrapped = 0;
-	int64		wrapped_size = 0;
-
-	/* Of the last slots' customers some may lie in the first: they come last. */
-	for (uint64 slot = 0; slot < table->nslots && slot_at(table, slot)->purchases != 0; slot++)
-	{
-		OrderTotal *total = slot_at(table, slot);
-
-		if (first_slot(table, total->hash) <= slot)
-			continue;
-		if (nwrapped == wrapped_size)
-		{
-			wrapped_size = Max(2 * wrapped_size, FIRST_RUN);
-			wrapped = (OrderTotal *) (wrapped == NULL ? palloc(wrapped_size * sizeof(OrderTotal)) :
-									  repalloc_huge(wrapped, wrapped_size * sizeof(OrderTotal)));
-		}
-		wrapped[nwrapped++] = *total;
-		total->purchases = 0;
-	}
+	OrderTable	old = *table;
+	uint64		begin = 0;
 
 	set_size(table, LARGEST_BITS - table->shift + 1);
 	table->segments = segment_array(table);
-	spares = segment_array(table);
-	if (table->spares != NULL)
+	table->spares = segment_array(table);
+	if (old.spares != NULL)
 	{
-		memcpy(spares, table->spares, table->nspares * sizeof(OrderSegment));
-		pfree(table->spares);
+		memcpy(table->spares, old.spares, old.nspares * sizeof(OrderSegment));
+		pfree(old.spares);
 	}
-	table->spares = spares;
-	for (uint64 i = 0; i < nold; i++)
+
+	/* From a free slot on: of the last slots' customers some may lie in the first. */
+	while (slot_at(&old, begin)->purchases != 0)
+		begin++;
+	for (uint64 i = 0; i < old.nslots; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		for (uint64 slot = 0; slot < SEGMENT_SLOTS; slot++)
+		uint64		slot = (begin + i) & (old.nslots - 1);
+
+		if (slot_at(&old, slot)->purchases != 0)
+			put_new(table, slot_at(&old, slot));
+		if ((slot + 1) % SEGMENT_SLOTS == 0)
 		{
-			if (old[i].slots[slot].purchases != 0)
-				put_new(table, &old[i].slots[slot]);
+			CHECK_FOR_INTERRUPTS();
+
+			/* Of the one where it began the end is read first. */
+			if (slot >> SEGMENT_BITS != begin >> SEGMENT_BITS)
+				table->spares[table->nspares++] = old.segments[slot >> SEGMENT_BITS];
 		}
-		table->spares[table->nspares++] = old[i];
 	}
-	for (int64 i = 0; i < nwrapped; i++)
-		put_new(table, &wrapped[i]);
+	table->spares[table->nspares++] = old.segments[begin >> SEGMENT_BITS];
+
 	for (uint64 i = 0; i < segments_of(table->nslots); i++)
 	{
 		if (table->segments[i].slots == NULL)
 			table->segments[i] = fresh_segment(table, SEGMENT_SLOTS);
 	}
-	pfree(old);
-	if (wrapped != NULL)
-		pfree(wrapped);
+	pfree(old.segments);
 }
 
 static inline void
@@ -254,7 +243,7 @@ put(OrderTable *table, const OrderTotal *more)
 
 /*
  * One slot fetched after the other, with the work on a row between, would each
- * be waited for.  Many a customer lies in the next line of the caches.
+ * be waited for.  Many a customer lies in the next lines of the caches.
  */
 void
 order_table_settle(OrderTable *table)
@@ -264,11 +253,11 @@ order_table_settle(OrderTable *table)
 	table->nwaiting = 0;
 	for (int i = 0; i < nwaiting; i++)
 	{
-		const OrderTotal *total = slot_at(table, first_slot(table, table->waiting[i].hash));
+		const char *slot = (const char *) slot_at(table, first_slot(table, table->waiting[i].hash));
 
-		key_prefetch(total);
-		key_prefetch(total + 2);
-		key_prefetch(total + 4);
+		key_prefetch(slot);
+		key_prefetch(slot + CACHE_LINE);
+		key_prefetch(slot + 2 * CACHE_LINE);
 	}
 	for (int i = 0; i < nwaiting; i++)
 		put(table, &table->waiting[i]);

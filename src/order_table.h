@@ -25,10 +25,6 @@ typedef struct OrderTotal
 /* Orders wait for each other, to fetch their slots together. */
 #define ORDERS_WAITING	64
 
-/* Slots are in segments of two large pages each, a smaller table in one smaller one. */
-#define SEGMENT_BITS	17
-#define SEGMENT_SLOTS	(UINT64CONST(1) << SEGMENT_BITS)
-
 typedef struct OrderSegment
 {
 	OrderTotal *slots;
