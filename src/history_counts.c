@@ -2,16 +2,13 @@
  * history_counts.c
  *		The state of aggregates over purchase histories.
  *
- * In memory a state is an expanded object in the aggregate's context, changed
- * in place.  Flat and external form are one: bytes in network order, the cells
- * sorted, so that equal states have equal bytes.  What is read is checked.
+ * A state is an expanded object in the aggregate's context, changed in place;
+ * counts_encoding.c has it as bytes.
  */
-#include "history_counts.h"
+#include "counts_encoding.h"
 
 #include "aggregate_context.h"
 #include "history_encoding.h"
-#include "retention.h"
-#include "state_text.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -27,36 +24,12 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#define STATE_VERSION	1
-
 #define FIRST_SHIFT		58		/* 64 slots */
 #define FAR_SLOT		16		/* a longer search makes a small table grow */
 #define SMALL_TABLE		65536
+#define FIRST_STEPS		64
 
-/* Bytes of the external form: a cell, and what comes before the names. */
-#define CELL_BYTES		48
-#define FIXED_BYTES		(6 + 8 + 2 * 8)
-
-/* Whatever the unit, periods of valid timestamps lie within. */
-#define PERIOD_MIN		(-2500000)
-#define PERIOD_MAX		110000000
-
-/* Leave room for whatever the state travels in: a tuple, a message. */
-#define LARGEST_FLAT	(MaxAllocSize - 1024 * 1024)
-
-PG_FUNCTION_INFO_V1(history_counts_in);
-PG_FUNCTION_INFO_V1(history_counts_out);
-PG_FUNCTION_INFO_V1(history_counts_recv);
-PG_FUNCTION_INFO_V1(history_counts_send);
 PG_FUNCTION_INFO_V1(history_counts_merge);
-
-static Size counts_flat_size(ExpandedObjectHeader *eohptr);
-static void counts_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size);
-
-static const ExpandedObjectMethods counts_methods = {
-	counts_flat_size,
-	counts_flatten
-};
 
 /* ----------------------------------------------------------------
  * Cells
@@ -74,17 +47,20 @@ table_allocate(HistoryCounts *state, int shift)
 		state->slots[i].row = PG_INT64_MIN;
 }
 
-static HistoryCounts *
-counts_create(MemoryContext parent, const CountsQuestion *question)
+HistoryCounts *
+counts_create(MemoryContext parent, const CountsQuestion *question, int64 ncells)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "history counts",
 												  ALLOCSET_START_SMALL_SIZES);
 	HistoryCounts *state = (HistoryCounts *) MemoryContextAllocZero(context, sizeof(HistoryCounts));
+	int			shift = FIRST_SHIFT;
 
+	while ((uint64) ncells > (UINT64CONST(1) << (64 - shift)) / 2)
+		shift--;
 	EOH_init_header(&state->hdr, &counts_methods, context);
 	state->magic = COUNTS_MAGIC;
 	state->question = *question;
-	table_allocate(state, FIRST_SHIFT);
+	table_allocate(state, shift);
 	return state;
 }
 
@@ -146,6 +122,26 @@ counts_cell_grow(HistoryCounts *state, int64 row, int64 col)
 	cell->units = 0;
 	state->ncells++;
 	return cell;
+}
+
+void
+counts_steps_grow(HistoryCounts *state, int64 n)
+{
+	if (n > state->steps_room)
+	{
+		CountsStep *old = state->steps;
+
+		state->steps_room = Max(n + n / 2, FIRST_STEPS);
+		state->steps = (CountsStep *) MemoryContextAllocHuge(state->hdr.eoh_context,
+															 state->steps_room * sizeof(CountsStep));
+		if (old != NULL)
+		{
+			memcpy(state->steps, old, state->nsteps * sizeof(CountsStep));
+			pfree(old);
+		}
+	}
+	memset(state->steps + state->nsteps, 0, (n - state->nsteps) * sizeof(CountsStep));
+	state->nsteps = n;
 }
 
 void
@@ -214,191 +210,9 @@ counts_sorted(const HistoryCounts *state)
 }
 
 /* ----------------------------------------------------------------
- * Flat and external form
+ * States
  * ----------------------------------------------------------------
  */
-
-static Size
-counts_flat_size(ExpandedObjectHeader *eohptr)
-{
-	HistoryCounts *state = (HistoryCounts *) eohptr;
-	Size		size = VARHDRSZ + FIXED_BYTES + strlen(state->question.zone) + 1 +
-		strlen(state->question.fractions) + 1 + 8 + (Size) state->ncells * CELL_BYTES;
-
-	/* The text form takes twice as much. */
-	if (size > LARGEST_FLAT / 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a state of " INT64_FORMAT " counters is too large to be passed between processes",
-						state->ncells),
-				 errdetail("It would need 512 MB or more."),
-				 errhint("Set max_parallel_workers_per_gather to 0, or count smaller groups.")));
-	return size;
-}
-
-static inline char *
-put_int64(char *p, int64 value)
-{
-	value = pg_hton64(value);
-	memcpy(p, &value, sizeof(value));
-	return p + sizeof(value);
-}
-
-static inline char *
-put_int32(char *p, int32 value)
-{
-	value = pg_hton32(value);
-	memcpy(p, &value, sizeof(value));
-	return p + sizeof(value);
-}
-
-static inline char *
-put_string(char *p, const char *string)
-{
-	Size		size = strlen(string) + 1;
-
-	memcpy(p, string, size);
-	return p + size;
-}
-
-static void
-counts_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
-{
-	HistoryCounts *state = (HistoryCounts *) eohptr;
-	const CountsQuestion *question = &state->question;
-	MemoryContext old = MemoryContextSwitchTo(state->hdr.eoh_context);
-	CountsCell *cells;
-	char	   *p = VARDATA(result);
-
-	/* From 17 on the caller's context may be one that frees nothing. */
-	cells = counts_sorted(state);
-	MemoryContextSwitchTo(old);
-	SET_VARSIZE(result, allocated_size);
-	*p++ = STATE_VERSION;
-	*p++ = (char) question->kind;
-	*p++ = (char) question->unit;
-	*p++ = (char) question->week_start;
-	*p++ = (char) question->mode;
-	*p++ = (char) state->scale;
-	p = put_int32(p, question->number);
-	p = put_int32(p, question->day);
-	p = put_int64(p, question->at);
-	p = put_int64(p, question->horizon);
-	p = put_string(p, question->zone);
-	p = put_string(p, question->fractions);
-	p = put_int64(p, state->ncells);
-	for (int64 i = 0; i < state->ncells; i++)
-	{
-		p = put_int64(p, cells[i].row);
-		p = put_int64(p, cells[i].col);
-		p = put_int64(p, cells[i].customers);
-		p = put_int64(p, cells[i].others);
-		p = put_int64(p, (int64) (cells[i].units >> 64));
-		p = put_int64(p, (int64) cells[i].units);
-	}
-	Assert(p == (char *) result + allocated_size);
-	pfree(cells);
-}
-
-static void
-refuse_external(const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("invalid external history_counts value"),
-			 errdetail_internal("%s", detail)));
-}
-
-static void
-get_string(StringInfo buf, char *target)
-{
-	const char *string = pq_getmsgrawstring(buf);
-
-	if (strlen(string) > TZ_STRLEN_MAX)
-		refuse_external("A name is too long.");
-	strcpy(target, string);
-}
-
-/*
- * A state from bytes of which nothing is known.
- */
-static HistoryCounts *
-counts_parse(const char *data, Size size, MemoryContext context)
-{
-	StringInfoData buf;
-	CountsQuestion question;
-	HistoryCounts *state;
-	int			scale;
-	int64		ncells;
-	int64		last_row = 0;
-	int64		last_col = 0;
-
-	/* Strings are looked for up to a terminator: be sure that there is one. */
-	initStringInfo(&buf);
-	appendBinaryStringInfo(&buf, data, size);
-
-	memset(&question, 0, sizeof(question));
-	if (pq_getmsgbyte(&buf) != STATE_VERSION)
-		refuse_external("The format version is unknown.");
-	question.kind = pq_getmsgbyte(&buf);
-	question.unit = pq_getmsgbyte(&buf);
-	question.week_start = pq_getmsgbyte(&buf);
-	question.mode = pq_getmsgbyte(&buf);
-	scale = pq_getmsgbyte(&buf);
-	question.number = (int32) pq_getmsgint(&buf, 4);
-	question.day = (int32) pq_getmsgint(&buf, 4);
-	question.at = pq_getmsgint64(&buf);
-	question.horizon = pq_getmsgint64(&buf);
-	get_string(&buf, question.zone);
-	get_string(&buf, question.fractions);
-	ncells = pq_getmsgint64(&buf);
-
-	if (question.kind < 1 || question.kind > COUNTS_KIND_MAX)
-		refuse_external("The question is unknown.");
-	if (question.unit > PERIOD_YEAR || question.week_start > SUNDAY ||
-		scale > HISTORY_MAX_SCALE || question.number < COUNTS_NONE ||
-		question.horizon < COUNTS_NONE ||
-		(question.at != 0 && !TIMESTAMP_NOT_FINITE(question.at) && !IS_VALID_TIMESTAMP(question.at)))
-		refuse_external("The question has a part that is out of range.");
-	if (question.zone[0] != '\0')
-		(void) period_zone(question.zone);
-	else if (question.kind <= COUNTS_REPURCHASE || question.kind == COUNTS_RETENTION)
-		refuse_external("The question has no time zone.");
-	if (ncells < 0 || ncells != (buf.len - buf.cursor) / CELL_BYTES ||
-		(buf.len - buf.cursor) % CELL_BYTES != 0)
-		refuse_external("The number of counters does not fit the length.");
-
-	state = counts_create(context, &question);
-	state->scale = scale;
-	for (int64 i = 0; i < ncells; i++)
-	{
-		int64		row = pq_getmsgint64(&buf);
-		int64		col = pq_getmsgint64(&buf);
-		bool		by_period = question.kind == COUNTS_NEXT_PERIOD || question.kind == COUNTS_REPURCHASE;
-		int64		period = by_period ? col : row;
-		CountsCell *cell;
-		int64		high;
-
-		if ((i & 4095) == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (row == PG_INT64_MIN ||
-			(question.kind <= COUNTS_REPURCHASE && (period < PERIOD_MIN || period > PERIOD_MAX)))
-			refuse_external("A counter's place is out of range.");
-		if (i > 0 && (row < last_row || (row == last_row && col <= last_col)))
-			refuse_external("The counters are not in order.");
-		last_row = row;
-		last_col = col;
-		cell = counts_cell(state, row, col);
-		cell->customers = pq_getmsgint64(&buf);
-		cell->others = pq_getmsgint64(&buf);
-		high = pq_getmsgint64(&buf);
-		cell->units = (int128) (((uint128) (uint64) high << 64) | (uint64) pq_getmsgint64(&buf));
-		if (cell->customers < 0 || cell->others < 0 || cell->units < 0)
-			refuse_external("A counter is negative.");
-	}
-	pfree(buf.data);
-	return state;
-}
 
 static HistoryCounts *
 counts_expanded(Datum datum)
@@ -426,36 +240,29 @@ counts_readable(Datum datum)
 	return counts_parse(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat), CurrentMemoryContext);
 }
 
-Datum
-history_counts_send(PG_FUNCTION_ARGS)
+/* A state below the context, equal to that behind a datum. */
+static HistoryCounts *
+counts_copy(Datum datum, MemoryContext context)
 {
-	PG_RETURN_BYTEA_P((bytea *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0)));
-}
+	const HistoryCounts *from = counts_expanded(datum);
+	HistoryCounts *state;
+	struct varlena *flat;
 
-Datum
-history_counts_recv(PG_FUNCTION_ARGS)
-{
-	StringInfo	message = (StringInfo) PG_GETARG_POINTER(0);
-	int			size = message->len - message->cursor;
-
-	return EOHPGetRWDatum(&counts_parse(pq_getmsgbytes(message, size), size,
-										CurrentMemoryContext)->hdr);
-}
-
-Datum
-history_counts_out(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_CSTRING(state_text(PG_GETARG_DATUM(0)));
-}
-
-Datum
-history_counts_in(PG_FUNCTION_ARGS)
-{
-	StringInfoData bytes;
-
-	state_bytes(&bytes, PG_GETARG_CSTRING(0), "history_counts",
-				"States are made by aggregates such as cohort_collect().");
-	return EOHPGetRWDatum(&counts_parse(bytes.data, bytes.len, CurrentMemoryContext)->hdr);
+	if (from == NULL)
+	{
+		flat = PG_DETOAST_DATUM_PACKED(datum);
+		return counts_parse(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat), context);
+	}
+	state = counts_create(context, &from->question, from->ncells);
+	state->scale = from->scale;
+	for (uint64 i = 0; i < from->nslots; i++)
+	{
+		if (from->slots[i].row != PG_INT64_MIN)
+			*counts_cell(state, from->slots[i].row, from->slots[i].col) = from->slots[i];
+	}
+	if (from->nsteps > 0)
+		memcpy(counts_steps(state, from->nsteps), from->steps, from->nsteps * sizeof(CountsStep));
+	return state;
 }
 
 /* ----------------------------------------------------------------
@@ -469,12 +276,9 @@ history_counts_in(PG_FUNCTION_ARGS)
 static HistoryCounts *
 counts_writable(Datum datum, MemoryContext context)
 {
-	struct varlena *flat;
-
 	if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(datum)))
 		return counts_expanded(datum);
-	flat = PG_DETOAST_DATUM(datum);
-	return counts_parse(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat), context);
+	return counts_copy(datum, context);
 }
 
 /*
@@ -586,7 +390,7 @@ counts_transition_any(FunctionCallInfo fcinfo, CountsReader reader, int first,
 
 	if (PG_ARGISNULL(0))
 	{
-		state = counts_create(aggregate_context(fcinfo), &(*call)->question);
+		state = counts_create(aggregate_context(fcinfo), &(*call)->question, 0);
 		state->asked_by = *call;
 		return state;
 	}
@@ -620,6 +424,13 @@ counts_numbers(FunctionCallInfo fcinfo, CountsCall *call, int64 n)
 	return call->numbers;
 }
 
+static inline void
+add_counts(int64 *to, int64 from)
+{
+	if (pg_add_s64_overflow(*to, from, to))
+		counts_overflow();
+}
+
 /*
  * history_counts_merge(state, state): combine function of all these
  * aggregates, and transition function of merge(state).
@@ -630,6 +441,7 @@ history_counts_merge(PG_FUNCTION_ARGS)
 	MemoryContext context = aggregate_context(fcinfo);
 	HistoryCounts *state;
 	HistoryCounts *other;
+	CountsStep *steps;
 	int64		factor;
 
 	if (PG_ARGISNULL(1))
@@ -638,11 +450,10 @@ history_counts_merge(PG_FUNCTION_ARGS)
 			PG_RETURN_NULL();
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
-	other = counts_readable(PG_GETARG_DATUM(1));
 	if (PG_ARGISNULL(0))
-		state = counts_create(context, &other->question);
-	else
-		state = counts_writable(PG_GETARG_DATUM(0), context);
+		return EOHPGetRWDatum(&counts_copy(PG_GETARG_DATUM(1), context)->hdr);
+	other = counts_readable(PG_GETARG_DATUM(1));
+	state = counts_writable(PG_GETARG_DATUM(0), context);
 
 	if (memcmp(&state->question, &other->question, sizeof(CountsQuestion)) != 0)
 		ereport(ERROR,
@@ -660,11 +471,17 @@ history_counts_merge(PG_FUNCTION_ARGS)
 		if (from->row == PG_INT64_MIN)
 			continue;
 		to = counts_cell(state, from->row, from->col);
-		if (pg_add_s64_overflow(to->customers, from->customers, &to->customers) ||
-			pg_add_s64_overflow(to->others, from->others, &to->others) ||
-			__builtin_mul_overflow(from->units, (int128) factor, &units))
+		add_counts(&to->customers, from->customers);
+		add_counts(&to->others, from->others);
+		if (__builtin_mul_overflow(from->units, (int128) factor, &units))
 			counts_overflow();
 		counts_add_units(to, units);
+	}
+	steps = counts_steps(state, other->nsteps);
+	for (int64 i = 0; i < other->nsteps; i++)
+	{
+		add_counts(&steps[i].customers, other->steps[i].customers);
+		add_counts(&steps[i].others, other->steps[i].others);
 	}
 	return EOHPGetRWDatum(&state->hdr);
 }

@@ -5,7 +5,9 @@
  *
  * A cell of the table is found by two whole numbers and counts customers,
  * something else, and money; what these are, each aggregate says.  States of
- * the same question add up cell by cell, in any order.
+ * the same question add up cell by cell, in any order.  A question about the
+ * X-th purchase has its counters in a line instead, one for each X: a third of
+ * the memory, and the next one is always beside it.
  */
 #ifndef RETENTION_HISTORY_COUNTS_H
 #define RETENTION_HISTORY_COUNTS_H
@@ -74,6 +76,12 @@ typedef struct CountsCell
 	int128		units;			/* money, in units of 10^-scale of the state */
 } CountsCell;
 
+typedef struct CountsStep
+{
+	int64		customers;
+	int64		others;
+} CountsStep;
+
 typedef struct HistoryCounts
 {
 	ExpandedObjectHeader hdr;
@@ -85,6 +93,11 @@ typedef struct HistoryCounts
 	uint64		nslots;			/* a power of two */
 	int			shift;			/* 64 less its logarithm */
 	CountsCell *slots;
+	int64		nsteps;			/* of a line, instead of cells */
+	int64		steps_room;
+	CountsStep *steps;			/* that of X is steps[X - 1] */
+	uint8	   *cell_bytes;		/* the counters as bytes, while being flattened */
+	Size		ncell_bytes;
 } HistoryCounts;
 
 /* An argument that is part of the question, as it was last seen. */
@@ -166,6 +179,7 @@ extern void counts_rows_expect(int64 n);
 extern void counts_rows_add(CountsRows *rows, Datum *values, bool *nulls);
 extern Datum counts_rows_end(CountsRows *rows);
 
+extern void counts_steps_grow(HistoryCounts *state, int64 n);
 extern CountsCell *counts_cell_grow(HistoryCounts *state, int64 row, int64 col);
 extern int64 counts_scale_change(HistoryCounts *state, int scale);
 extern void counts_overflow(void);
@@ -217,16 +231,15 @@ counts_cell(HistoryCounts *state, int64 row, int64 col)
 }
 
 /*
- * The cell one column after another of the row, which mostly lies beside it.
+ * The first of a line of n counters or more, made when there are fewer.  Good
+ * until the next call.
  */
-static inline CountsCell *
-counts_next_cell(HistoryCounts *state, CountsCell *cell)
+static inline CountsStep *
+counts_steps(HistoryCounts *state, int64 n)
 {
-	CountsCell *next = cell + 1;
-
-	if (likely(next < state->slots + state->nslots && next->row == cell->row && next->col == cell->col + 1))
-		return next;
-	return counts_cell(state, cell->row, cell->col + 1);
+	if (unlikely(n > state->nsteps))
+		counts_steps_grow(state, n);
+	return state->steps;
 }
 
 /* What amounts of that scale are to be multiplied with. */

@@ -221,28 +221,10 @@ history_sum_result(const HistorySum *sum)
  * ----------------------------------------------------------------
  */
 
-static inline uint64
-zigzag(int64 value)
-{
-	return ((uint64) value << 1) ^ (value < 0 ? PG_UINT64_MAX : 0);
-}
-
 static inline int
 bit_width(uint64 value)
 {
 	return value == 0 ? 0 : pg_leftmost_one_pos64(value) + 1;
-}
-
-static inline uint8 *
-write_varint(uint8 *p, uint64 value)
-{
-	while (value >= 0x80)
-	{
-		*p++ = (uint8) (value | 0x80);
-		value >>= 7;
-	}
-	*p++ = (uint8) value;
-	return p;
 }
 
 static void
@@ -389,14 +371,14 @@ history_encode(const HistoryEntry *entries, int64 count, int entries_scale)
 	*p++ = (uint8) packed;
 	*p++ = (uint8) (packed >> 8);
 	*p++ = (uint8) (packed >> 16);
-	p = write_varint(p, count);
+	p = varint_write(p, count);
 	if (count > 0)
 	{
 		uint64		delta_usecs = (uint64) history_unit_usecs[shape.delta_unit];
 		int64		divisor = history_power_of_ten[entries_scale - shape.scale];
 		BitWriter	writer = {NULL, 0, 0};
 
-		writer.p = write_varint(p, zigzag(entries[0].at / history_unit_usecs[shape.first_unit]));
+		writer.p = varint_write(p, zigzag(entries[0].at / history_unit_usecs[shape.first_unit]));
 		for (int64 i = 1; i < count; i++)
 			write_bits(&writer, ((uint64) entries[i].at - (uint64) entries[i - 1].at) / delta_usecs,
 					   shape.times_width);
@@ -501,7 +483,7 @@ history_read_any(const PurchaseHistory *h)
 		return reader;
 
 	reader.count = reader.remaining = (int64) count;
-	reader.at = (TimestampTz) ((uint64) history_unzigzag(read_varint(&p, end)) *
+	reader.at = (TimestampTz) ((uint64) unzigzag(read_varint(&p, end)) *
 								(uint64) history_unit_usecs[shape.first_unit]);
 
 	/*
@@ -540,23 +522,12 @@ refuse_binary(const char *detail)
 static uint64
 read_foreign_varint(const uint8 **p, const uint8 *end)
 {
-	uint64		result = 0;
+	uint64		result;
+	const char *wrong = varint_read(p, end, &result);
 
-	for (int shift = 0;; shift += 7)
-	{
-		uint8		byte;
-
-		if (*p >= end)
-			refuse_binary("It ends too early.");
-		byte = *(*p)++;
-		if (shift == 63 && byte > 1)
-			refuse_binary("A number has more than 64 bits.");
-		if (shift > 0 && byte == 0)
-			refuse_binary("A number has more bytes than it needs.");
-		result |= (uint64) (byte & 0x7f) << shift;
-		if (byte < 0x80)
-			return result;
-	}
+	if (wrong != NULL)
+		refuse_binary(wrong);
+	return result;
 }
 
 /*
@@ -641,7 +612,7 @@ history_from_bytes(const uint8 *data, Size size)
 		uint64		bytes;
 		uint64		bits;
 
-		first = history_unzigzag(read_foreign_varint(&p, end));
+		first = unzigzag(read_foreign_varint(&p, end));
 		if (pg_mul_s64_overflow(first, history_unit_usecs[shape.first_unit], &at) ||
 			!IS_VALID_TIMESTAMP(at))
 			refuse_binary("A time is out of range.");

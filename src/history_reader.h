@@ -10,6 +10,7 @@
 #define RETENTION_HISTORY_READER_H
 
 #include "purchase_history.h"
+#include "varint.h"
 
 #include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
@@ -69,12 +70,6 @@ history_load_word(const uint8 *p)
 	word = pg_bswap64(word);
 #endif
 	return word;
-}
-
-static inline int64
-history_unzigzag(uint64 value)
-{
-	return (int64) ((value >> 1) ^ (~(value & 1) + 1));
 }
 
 static inline int
@@ -140,7 +135,7 @@ history_read(const PurchaseHistory *h)
 	varint = (varint & UINT64CONST(0x3fff00003fff)) | (varint & UINT64CONST(0x3fff00003fff0000)) >> 2;
 	varint = (varint & UINT64CONST(0xfffffff)) | (varint & UINT64CONST(0xfffffff00000000)) >> 4;
 
-	reader.at = (TimestampTz) ((uint64) history_unzigzag(varint) * (uint64) history_unit_usecs[first_unit]);
+	reader.at = (TimestampTz) ((uint64) unzigzag(varint) * (uint64) history_unit_usecs[first_unit]);
 	reader.delta_usecs = history_unit_usecs[delta_unit];
 	reader.base = p + used;
 	reader.last_word = (int64) bytes - (int64) sizeof(uint64);

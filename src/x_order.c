@@ -6,6 +6,7 @@
 #include "history_counts.h"
 #include "history_reader.h"
 
+#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -29,8 +30,10 @@ x_order_question(FunctionCallInfo fcinfo, CountsQuestion *question)
 }
 
 /*
- * The counters of X: customers whose X-th purchase lies at least the horizon
- * ago, and of them those who made the next one within it (others).
+ * The counters of X: customers who have X purchases that lie at least the
+ * horizon ago, and those who made the next one within it after their X-th
+ * (others).  Who has X has made all steps before, so a customer is counted
+ * once, and count_steps() adds up.
  */
 Datum
 x_order_transition(PG_FUNCTION_ARGS)
@@ -38,11 +41,10 @@ x_order_transition(PG_FUNCTION_ARGS)
 	CountsCall *call;
 	HistoryCounts *state = counts_transition(fcinfo, x_order_question, 2, &call);
 	HistoryReader reader;
+	CountsStep *step;
 	TimestampTz at;
-	TimestampTz now;
 	TimestampTz latest;
 	int64		horizon;
-	CountsCell *cell;
 
 	if (state == NULL)
 	{
@@ -51,9 +53,8 @@ x_order_transition(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 
-	now = call->question.at;
 	horizon = call->question.horizon;
-	latest = now;
+	latest = call->question.at;
 	if (horizon == COUNTS_NONE)
 		horizon = PG_INT64_MAX;
 	else
@@ -63,43 +64,65 @@ x_order_transition(PG_FUNCTION_ARGS)
 	at = reader.at;
 	if (reader.count == 0 || at > latest)
 		return EOHPGetRWDatum(&state->hdr);
-	cell = counts_cell(state, 0, 1);
-	for (int64 x = 1;; x++)
+	step = counts_steps(state, reader.count);
+	for (const CountsStep *last = step + reader.count - 1; step < last; step++)
 	{
-		uint64		delta;
+		uint64		delta = history_reader_delta(&reader);
 
-		cell->customers++;
-		if (x == reader.count)
-			break;
-		delta = history_reader_delta(&reader);
 		at = (TimestampTz) ((uint64) at + delta);
-		cell->others += (at <= now) & (delta <= (uint64) horizon);
 		if (at > latest)
+		{
+			step->others += at <= call->question.at && delta <= (uint64) horizon;
 			break;
-		cell = counts_next_cell(state, cell);
+		}
+		step->others += delta <= (uint64) horizon;
 	}
+	step->customers++;
 	return EOHPGetRWDatum(&state->hdr);
+}
+
+/*
+ * The counters of X, each with all customers who made X or more.
+ */
+static CountsStep *
+count_steps(const HistoryCounts *state, int64 *n)
+{
+	CountsStep *steps = (CountsStep *) MemoryContextAllocHuge(CurrentMemoryContext,
+															  (state->nsteps + 1) * sizeof(CountsStep));
+	int64		customers = 0;
+
+	/* The last ones may have been made for purchases that do not count yet. */
+	*n = state->nsteps;
+	while (*n > 0 && state->steps[*n - 1].customers == 0)
+		(*n)--;
+	for (int64 i = *n - 1; i >= 0; i--)
+	{
+		if (pg_add_s64_overflow(customers, state->steps[i].customers, &customers))
+			counts_overflow();
+		steps[i].customers = customers;
+		steps[i].others = state->steps[i].others;
+	}
+	return steps;
 }
 
 Datum
 x_order_rates_final(PG_FUNCTION_ARGS)
 {
 	HistoryCounts *state = counts_state(fcinfo, COUNTS_X_ORDER);
-	CountsCell *cells = counts_sorted(state);
+	int64		n;
+	CountsStep *steps = count_steps(state, &n);
 	CountsRows	rows;
 
 	counts_rows_begin(&rows, fcinfo);
-	for (int64 i = 0; i < state->ncells; i++)
+	for (int64 i = 0; i < n; i++)
 	{
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		values[0] = Int64GetDatum(cells[i].col);
-		values[1] = Int64GetDatum(cells[i].customers);
-		values[2] = Int64GetDatum(cells[i].others);
-		nulls[3] = cells[i].customers == 0;
-		if (!nulls[3])
-			values[3] = counts_rate(cells[i].others, cells[i].customers);
+		values[0] = Int64GetDatum(i + 1);
+		values[1] = Int64GetDatum(steps[i].customers);
+		values[2] = Int64GetDatum(steps[i].others);
+		values[3] = counts_rate(steps[i].others, steps[i].customers);
 		counts_rows_add(&rows, values, nulls);
 	}
 	PG_RETURN_DATUM(counts_rows_end(&rows));
@@ -122,7 +145,7 @@ whole(int64 n)
  * dividing, so without rounding.
  */
 static bool
-rises(const CountsCell *a, const CountsCell *b, Datum epsilon)
+rises(const CountsStep *a, const CountsStep *b, Datum epsilon)
 {
 	Datum		difference = DirectFunctionCall2(numeric_sub,
 												 product(whole(b->others), whole(a->customers)),
@@ -154,7 +177,8 @@ Datum
 magic_number_final(PG_FUNCTION_ARGS)
 {
 	HistoryCounts *state = counts_state(fcinfo, COUNTS_X_ORDER);
-	CountsCell *cells = counts_sorted(state);
+	int64		n;
+	CountsStep *steps = count_steps(state, &n);
 	int64		least = PG_NARGS() > 2 ? PG_GETARG_INT64(2) : LEAST_CUSTOMERS;
 	Datum		epsilon;
 	int64		magic = 1;
@@ -165,11 +189,11 @@ magic_number_final(PG_FUNCTION_ARGS)
 	else
 		epsilon = NumericGetDatum(int64_div_fast_to_numeric(EPSILON_PERCENT, 2));
 
-	for (int64 i = 1; i < state->ncells && cells[i].customers >= Max(least, 1); i++)
+	for (int64 i = 1; i < n && steps[i].customers >= Max(least, 1); i++)
 	{
 		any = true;
-		if (rises(&cells[i - 1], &cells[i], epsilon))
-			magic = cells[i].col;
+		if (rises(&steps[i - 1], &steps[i], epsilon))
+			magic = i + 1;
 	}
 	if (!any)
 		PG_RETURN_NULL();

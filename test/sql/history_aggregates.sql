@@ -175,6 +175,19 @@ SELECT read(substr(bytes, 1, length(bytes) - 1)) AS cut, read(bytes || '\x00') A
 	(SELECT array_agg(DISTINCT read(substr(bytes, 1, i))) FROM generate_series(1, length(bytes) - 1) AS i) AS prefixes
 FROM (SELECT retention.history_counts_send(retention.x_order_collect(history, '7 days', '2024-04-01')) AS bytes FROM h) AS s;
 
+-- Money beyond 63 bits keeps its value on the way through bytes.
+SELECT (unnest(retention.cohort_matrix(s::text::retention.history_counts))).value AS three_times_the_largest_amount,
+	retention.history_counts_send(s) = retention.history_counts_send(s::text::retention.history_counts) AS same_bytes
+FROM (
+	SELECT retention.cohort_collect('{2023-07-01=92233720368547758.07}'::retention.purchase_history, 'year', 'UTC', '2024-05-01') AS s
+	FROM generate_series(1, 3)
+) AS c;
+-- Bytes that leave out an X, or take more of themselves than a number needs, are no state.
+SELECT read(bytes) AS whole,
+	read(overlay(bytes PLACING '\x04' FROM length(bytes) - 3 FOR 1)) AS x_left_out,
+	read(overlay(bytes PLACING '\x0100' FROM length(bytes) FOR 1)) AS money_of_zeros
+FROM (SELECT retention.history_counts_send(retention.x_order_collect('{2024-01-01=1,2024-01-02=1}'::retention.purchase_history, '7 days', '2024-04-01')) AS bytes) AS s;
+
 -- Asking for a period without customers leaves the state as it was.
 SELECT retention.next_period_rate(s, '1999-01-01') AS rate, retention.next_period_rates(s) AS rates, retention.next_period_rate(s, '1999-01-01') AS again
 FROM (SELECT retention.next_period_collect(history, 'year', 1, 'UTC', '2026-01-01') AS s FROM h OFFSET 0) AS kept;
