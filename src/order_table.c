@@ -1,6 +1,6 @@
 /*
  * order_table.c
- *		A hash table of customers and what their orders come to.
+ *		A table of customers and what their orders come to.
  *
  * A customer is one slot of half a cache line, so that an order touches one
  * place in memory.  A table of many customers does not fit the processor's
@@ -9,6 +9,11 @@
  * The highest bits of a hash say where its slot is, or the next free one behind
  * it.  So the customers lie in the order of their hashes already, but for those
  * in slots side by side.
+ *
+ * Customers mostly are numbers without many gaps.  When such a table gets large
+ * it becomes a numbered one, where a customer's slot is that of his number:
+ * nobody is in the way of others, those of like numbers, who came at like times,
+ * lie side by side, and sorted by number they need few bytes.
  */
 #include "order_table.h"
 
@@ -20,6 +25,9 @@
 /* Slots are in segments of two large pages each, a smaller table in one smaller one. */
 #define SEGMENT_BITS	17
 #define SEGMENT_SLOTS	(UINT64CONST(1) << SEGMENT_BITS)
+
+/* A numbered table has at most so many times the slots of another. */
+#define NUMBERED_SLOTS	UINT64CONST(2)
 
 #define FIRST_BITS		4
 #define LARGEST_BITS	32
@@ -86,6 +94,17 @@ set_size(OrderTable *table, int bits)
 	table->shift = LARGEST_BITS - bits;
 }
 
+/* So many customers take a table of how many slots? */
+static int
+bits_for(int64 customers)
+{
+	int			bits = FIRST_BITS;
+
+	while ((INT64CONST(1) << bits) / 4 * 3 < customers)
+		bits++;
+	return bits;
+}
+
 /* How many segments a table of so many slots has. */
 static uint64
 segments_of(uint64 nslots)
@@ -105,14 +124,12 @@ order_table_create(MemoryContext parent, const KeyType *key, int64 customers)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "order table", ALLOCSET_START_SMALL_SIZES);
 	OrderTable *table = (OrderTable *) MemoryContextAllocZero(context, sizeof(OrderTable));
-	int			bits = FIRST_BITS;
 
 	table->context = context;
 	table->key = *key;
 	table->arena.context = context;
-	while ((INT64CONST(1) << bits) / 4 * 3 < customers)
-		bits++;
-	set_size(table, bits);
+	table->least = PG_UINT64_MAX;
+	set_size(table, bits_for(customers));
 	table->segments = segment_array(table);
 	for (uint64 i = 0; i < segments_of(table->nslots); i++)
 		table->segments[i] = fresh_segment(table, Min(table->nslots, SEGMENT_SLOTS));
@@ -210,8 +227,132 @@ grow_segments(OrderTable *table)
 	pfree(old.segments);
 }
 
+/* ----------------------------------------------------------------
+ * Numbered tables
+ * ----------------------------------------------------------------
+ */
+
+static inline uint64
+numbered_slot(const OrderTable *table, Datum customer)
+{
+	return (uint64) customer - table->first;
+}
+
+/*
+ * May those that are there, with all numbers between them, have slots of their
+ * own?
+ */
+static bool
+may_be_numbered(const OrderTable *table)
+{
+	return table->key.kind == KEY_WORD &&
+		table->greatest < PG_UINT64_MAX - SEGMENT_SLOTS &&
+		table->greatest - table->least < NUMBERED_SLOTS << bits_for(table->customers + 1);
+}
+
+/* Slots for all numbers from the least to the greatest, in whole segments. */
+static void
+set_numbers(OrderTable *table)
+{
+	table->numbered = true;
+	table->first = table->least - table->least % SEGMENT_SLOTS;
+	table->nslots = table->greatest - table->greatest % SEGMENT_SLOTS + SEGMENT_SLOTS - table->first;
+	table->segments = segment_array(table);
+}
+
+static void
+fill_segments(OrderTable *table)
+{
+	for (uint64 i = 0; i < segments_of(table->nslots); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (table->segments[i].slots == NULL)
+			table->segments[i] = fresh_segment(table, SEGMENT_SLOTS);
+	}
+}
+
+/* Move all customers out of the slots of another form of the table. */
+static void
+move_from(OrderTable *table, OrderTable *old)
+{
+	for (uint64 slot = 0; slot < old->nslots; slot++)
+	{
+		const OrderTotal *total = slot_at(old, slot);
+
+		if (total->purchases == 0)
+			continue;
+		if (table->numbered)
+			*slot_at(table, numbered_slot(table, total->customer)) = *total;
+		else
+			put_new(table, total);
+	}
+	for (uint64 i = 0; i < segments_of(old->nslots); i++)
+		pfree(old->segments[i].memory);
+	pfree(old->segments);
+}
+
+static void
+become_numbered(OrderTable *table)
+{
+	OrderTable	old = *table;
+
+	set_numbers(table);
+	fill_segments(table);
+	move_from(table, &old);
+	while (table->nspares > 0)
+		pfree(table->spares[--table->nspares].memory);
+}
+
+static void
+become_hashed(OrderTable *table)
+{
+	OrderTable	old = *table;
+
+	table->numbered = false;
+	set_size(table, bits_for(table->customers + 1));
+	table->segments = segment_array(table);
+	fill_segments(table);
+	move_from(table, &old);
+}
+
+/* Have slots for a number that has none, or no numbered table any more. */
+static void
+reach_number(OrderTable *table, uint64 number)
+{
+	OrderTable	old = *table;
+
+	table->least = Min(table->least, number);
+	table->greatest = Max(table->greatest, number);
+	if (!may_be_numbered(table))
+	{
+		become_hashed(table);
+		return;
+	}
+	set_numbers(table);
+	memcpy(table->segments + ((old.first - table->first) >> SEGMENT_BITS), old.segments,
+		   segments_of(old.nslots) * sizeof(OrderSegment));
+	pfree(old.segments);
+	fill_segments(table);
+}
+
+/* ----------------------------------------------------------------
+ * Adding
+ * ----------------------------------------------------------------
+ */
+
+static void
+grow(OrderTable *table)
+{
+	if (table->nslots < SEGMENT_SLOTS)
+		grow_segment(table);
+	else if (may_be_numbered(table))
+		become_numbered(table);
+	else
+		grow_segments(table);
+}
+
 static inline void
-put(OrderTable *table, const OrderTotal *more)
+put_by_hash(OrderTable *table, const OrderTotal *more)
 {
 	uint64		slot = first_slot(table, more->hash);
 	OrderTotal *total;
@@ -229,36 +370,72 @@ put(OrderTable *table, const OrderTotal *more)
 		}
 	}
 	*total = *more;
-	if (table->key.kind != KEY_WORD)
+	if (table->key.kind == KEY_WORD)
+	{
+		table->least = Min(table->least, (uint64) more->customer);
+		table->greatest = Max(table->greatest, (uint64) more->customer);
+	}
+	else
 		total->customer = key_keep(&table->key, &table->arena, more->customer);
 	table->customers++;
 	if (unlikely((uint64) table->customers > table->nslots / 4 * 3))
+		grow(table);
+}
+
+static inline void
+put(OrderTable *table, const OrderTotal *more)
+{
+	OrderTotal *total;
+
+	if (table->numbered && unlikely(numbered_slot(table, more->customer) >= table->nslots))
+		reach_number(table, (uint64) more->customer);
+	if (!table->numbered)
 	{
-		if (table->nslots < SEGMENT_SLOTS)
-			grow_segment(table);
-		else
-			grow_segments(table);
+		put_by_hash(table, more);
+		return;
+	}
+	total = slot_at(table, numbered_slot(table, more->customer));
+	if (likely(total->purchases != 0))
+		order_total_add(total, more);
+	else
+	{
+		*total = *more;
+		table->customers++;
 	}
 }
 
 /*
  * One slot fetched after the other, with the work on a row between, would each
- * be waited for.  Many a customer lies in the next lines of the caches.
+ * be waited for.
  */
 void
 order_table_settle(OrderTable *table)
 {
 	int			nwaiting = table->nwaiting;
 
-	table->nwaiting = 0;
+	/* Here, since compilers drop calls of functions that only fetch. */
 	for (int i = 0; i < nwaiting; i++)
 	{
-		const char *slot = (const char *) slot_at(table, first_slot(table, table->waiting[i].hash));
+		const OrderTotal *more = &table->waiting[i];
 
-		key_prefetch(slot);
-		key_prefetch(slot + CACHE_LINE);
-		key_prefetch(slot + 2 * CACHE_LINE);
+		if (table->numbered)
+		{
+			uint64		slot = numbered_slot(table, more->customer);
+
+			if (likely(slot < table->nslots))
+				key_prefetch(slot_at(table, slot));
+		}
+		else
+		{
+			const char *slot = (const char *) slot_at(table, first_slot(table, more->hash));
+
+			/* Many a customer lies in the next lines of the caches. */
+			key_prefetch(slot);
+			key_prefetch(slot + CACHE_LINE);
+			key_prefetch(slot + 2 * CACHE_LINE);
+		}
 	}
+	table->nwaiting = 0;
 	for (int i = 0; i < nwaiting; i++)
 		put(table, &table->waiting[i]);
 }
@@ -307,6 +484,13 @@ run_add(OrderTableWalk *walk, const OrderTotal *total)
 	walk->run[i] = total;
 }
 
+static void
+free_read(OrderTableWalk *walk)
+{
+	for (; walk->consume && walk->freed < walk->slot >> SEGMENT_BITS; walk->freed++)
+		pfree(walk->table->segments[walk->freed].memory);
+}
+
 /* The next slots side by side that are taken. */
 static void
 read_run(OrderTableWalk *walk)
@@ -316,8 +500,7 @@ read_run(OrderTableWalk *walk)
 
 	walk->nrun = 0;
 	walk->next = 0;
-	for (; walk->consume && walk->freed < walk->slot >> SEGMENT_BITS; walk->freed++)
-		pfree(table->segments[walk->freed].memory);
+	free_read(walk);
 	while (walk->slot < table->nslots && slot_at(table, walk->slot)->purchases == 0)
 		walk->slot++;
 	while (walk->slot < table->nslots && (total = slot_at(table, walk->slot))->purchases != 0)
@@ -333,6 +516,25 @@ read_run(OrderTableWalk *walk)
 		run_add(walk, &walk->wrapped[walk->nwrapped - 1]);
 }
 
+/* The next slot that is taken, of a numbered table. */
+static inline const OrderTotal *
+next_number(OrderTableWalk *walk)
+{
+	OrderTable *table = walk->table;
+
+	while (walk->slot < table->nslots)
+	{
+		const OrderTotal *total = slot_at(table, walk->slot);
+
+		if (unlikely(walk->slot % SEGMENT_SLOTS == 0))
+			free_read(walk);
+		walk->slot++;
+		if (total->purchases != 0)
+			return total;
+	}
+	return NULL;
+}
+
 void
 order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consume)
 {
@@ -345,6 +547,10 @@ order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consume)
 	walk->run = (const OrderTotal **) palloc(walk->run_size * sizeof(OrderTotal *));
 	walk->wrapped = NULL;
 	walk->nwrapped = 0;
+	walk->nrun = walk->next = 0;
+
+	if (table->numbered)
+		return;
 
 	/* What belongs to the last slots comes last, also where it lies in the first. */
 	read_run(walk);
@@ -366,6 +572,8 @@ order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consume)
 const OrderTotal *
 order_table_next(OrderTableWalk *walk)
 {
+	if (walk->table->numbered)
+		return next_number(walk);
 	if (walk->next == walk->nrun)
 	{
 		read_run(walk);

@@ -1,7 +1,8 @@
 /*
  * order_table.h
- *		A hash table of customers of any hashable type and what their orders come
- *		to, which can be walked in the order of the hashes.
+ *		A table of customers of any hashable type and what their orders come to,
+ *		which can be walked in order: that of their numbers, if the table is
+ *		numbered, else that of their hashes.
  */
 #ifndef RETENTION_ORDER_TABLE_H
 #define RETENTION_ORDER_TABLE_H
@@ -36,8 +37,13 @@ typedef struct OrderTable
 	MemoryContext context;		/* of its own */
 	KeyType		key;
 	int64		customers;
-	uint64		nslots;			/* a power of two */
-	int			shift;			/* 32 less its logarithm */
+	uint64		nslots;			/* a power of two, ... */
+	int			shift;			/* ... 32 less its logarithm; or else: */
+	bool		numbered;		/* each word has a slot of its own, ... */
+	uint64		first;			/* ... the first slot being that of this one;
+								 * nslots is no power of two then */
+	uint64		least;			/* of the customers, if they are words */
+	uint64		greatest;
 	OrderSegment *segments;
 	OrderSegment *spares;		/* not in use */
 	int			nspares;
@@ -61,8 +67,7 @@ extern void order_refuse_sum(void);
 extern void order_refuse_purchases(void);
 
 /*
- * Walks the customers of a settled table in the order of their hashes, if told
- * so making the table useless: then nothing is left to do but to free it.
+ * Walks the customers of a settled table in their order, if told so making the table useless: then nothing is left to do but to free it.
  */
 typedef struct OrderTableWalk
 {
@@ -95,7 +100,7 @@ order_total_add(OrderTotal *total, const OrderTotal *more)
 }
 
 /*
- * The place of a customer in that order: his own, if he is a word.
+ * The place of a customer in the order of hashes: his own, if he is a word.
  */
 static inline uint64
 order_place(const KeyType *key, Datum customer)

@@ -1,10 +1,10 @@
 /*
  * packed_orders.c
- *		Customers and what their orders come to, packed in the order of the
- *		customers' hashes.
+ *		Customers and what their orders come to, packed in the order of the table
+ *		they come from.
  *
- * Two such are merged by going through both of them once, from begin to end,
- * where putting one into the other's hash table would look all over it.
+ * Two of one order are merged by going through both of them once, from begin to
+ * end, where putting one into the other's table would look all over it.
  */
 #include "packed_orders.h"
 
@@ -15,12 +15,13 @@
 #include "utils/memutils.h"
 
 static PackedOrders *
-packed_orders_create(MemoryContext parent)
+packed_orders_create(MemoryContext parent, bool numbered)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "packed rfm orders", ALLOCSET_START_SMALL_SIZES);
 	PackedOrders *packed = (PackedOrders *) MemoryContextAllocZero(context, sizeof(PackedOrders));
 
 	packed->context = context;
+	packed->numbered = numbered;
 	packed->totals = rfm_totals_create(context);
 	packed->customers.context = context;
 	return packed;
@@ -38,10 +39,11 @@ packed_orders_add(PackedOrders *packed, const KeyType *key, const OrderTotal *to
 }
 
 void
-packed_reader_begin(PackedReader *reader, const KeyType *key, RfmTotals *totals,
-					const char *customers, Size customers_size)
+packed_reader_begin(PackedReader *reader, const KeyType *key, bool numbered,
+					RfmTotals *totals, const char *customers, Size customers_size)
 {
 	reader->key = key;
+	reader->numbered = numbered;
 	reader->totals = totals;
 	totals_reader_begin(&reader->blocks, totals);
 	reader->block.customers = 0;
@@ -53,7 +55,8 @@ packed_reader_begin(PackedReader *reader, const KeyType *key, RfmTotals *totals,
 void
 packed_orders_read(PackedReader *reader, const KeyType *key, const PackedOrders *packed)
 {
-	packed_reader_begin(reader, key, packed->totals, packed->customers.bytes, packed->customers.used);
+	packed_reader_begin(reader, key, packed->numbered, packed->totals,
+						packed->customers.bytes, packed->customers.used);
 }
 
 /*
@@ -125,7 +128,8 @@ input_next(MergeInput *input)
 	input->more = packed_reader_next(input->reader);
 	if (!input->more)
 		return;
-	input->place = order_place(input->reader->key, input->total->customer);
+	input->place = input->reader->numbered ? (uint64) input->total->customer :
+		order_place(input->reader->key, input->total->customer);
 	if (input->factor != 1 &&
 		pg_mul_s64_overflow(input->total->units, input->factor, &input->total->units))
 		order_refuse_sum();
@@ -178,10 +182,29 @@ take_same(SamePlace *same, MergeInput *input, uint64 place)
 	}
 }
 
+/*
+ * Go through them in the order of hashes from here on.
+ */
+static void
+reorder_by_hash(PackedReader *reader)
+{
+	OrderTable *table = order_table_create(CurrentMemoryContext, reader->key,
+										   reader->totals->customers);
+	int			scale = reader->totals->scale;
+
+	while (packed_reader_next(reader))
+		order_table_add(table, reader->total.customer, reader->total.last,
+						reader->total.purchases, reader->total.units);
+	packed_orders_read(reader, reader->key,
+					   packed_orders_of_table(table, scale, CurrentMemoryContext, true));
+	order_table_free(table);
+}
+
 PackedOrders *
 packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader, MemoryContext context)
 {
-	PackedOrders *packed = packed_orders_create(context);
+	bool		numbered = a_reader->numbered && b_reader->numbered;
+	PackedOrders *packed = packed_orders_create(context, numbered);
 	const KeyType *key = a_reader->key;
 	int			scale = Max(a_reader->totals->scale, b_reader->totals->scale);
 	MergeInput	a;
@@ -193,6 +216,10 @@ packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader, MemoryContex
 
 	/* A type's own functions may leave something behind. */
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "rfm merge", ALLOCSET_DEFAULT_SIZES);
+	if (a_reader->numbered && !numbered)
+		reorder_by_hash(a_reader);
+	if (b_reader->numbered && !numbered)
+		reorder_by_hash(b_reader);
 	old = MemoryContextSwitchTo(scratch);
 	input_begin(&a, a_reader, scale);
 	input_begin(&b, b_reader, scale);
@@ -240,7 +267,7 @@ packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader, MemoryContex
 PackedOrders *
 packed_orders_copy(const PackedReader *reader, MemoryContext context)
 {
-	PackedOrders *packed = packed_orders_create(context);
+	PackedOrders *packed = packed_orders_create(context, reader->numbered);
 
 	rfm_totals_append(packed->totals, reader->totals);
 	if (reader->customers != NULL)
@@ -255,11 +282,12 @@ packed_orders_copy(const PackedReader *reader, MemoryContext context)
 PackedOrders *
 packed_orders_of_table(OrderTable *table, int scale, MemoryContext context, bool consume)
 {
-	PackedOrders *packed = packed_orders_create(context);
+	PackedOrders *packed;
 	OrderTableWalk walk;
 	const OrderTotal *total;
 
 	order_table_settle(table);
+	packed = packed_orders_create(context, table->numbered);
 	order_table_walk(&walk, table, consume);
 	while ((total = order_table_next(&walk)) != NULL)
 		packed_orders_add(packed, &table->key, total, scale);

@@ -1,7 +1,7 @@
 /*
  * packed_orders.h
  *		Customers of any hashable type and what their orders come to, packed in
- *		the order of the customers' hashes.
+ *		the order of the table they come from.
  */
 #ifndef RETENTION_PACKED_ORDERS_H
 #define RETENTION_PACKED_ORDERS_H
@@ -15,6 +15,7 @@
 typedef struct PackedOrders
 {
 	MemoryContext context;
+	bool		numbered;		/* in the order of the customers' numbers */
 	RfmTotals  *totals;
 	KeyRow		customers;		/* that are no words */
 } PackedOrders;
@@ -23,6 +24,7 @@ typedef struct PackedOrders
 typedef struct PackedReader
 {
 	const KeyType *key;
+	bool		numbered;
 	RfmTotals  *totals;
 	TotalsReader blocks;		/* where they are read, ... */
 	TotalsBlock block;			/* ... a block of them, ... */
@@ -34,8 +36,8 @@ typedef struct PackedReader
 	OrderTotal	total;			/* the one read last */
 } PackedReader;
 
-extern void packed_reader_begin(PackedReader *reader, const KeyType *key, RfmTotals *totals,
-								const char *customers, Size customers_size);
+extern void packed_reader_begin(PackedReader *reader, const KeyType *key, bool numbered,
+								RfmTotals *totals, const char *customers, Size customers_size);
 extern void packed_orders_read(PackedReader *reader, const KeyType *key, const PackedOrders *packed);
 
 /* The next total, in the scale of all; false at the end. */
@@ -51,7 +53,7 @@ extern PackedOrders *packed_orders_of_table(OrderTable *table, int scale, Memory
 /* What a reader has, from the beginning. */
 extern PackedOrders *packed_orders_copy(const PackedReader *reader, MemoryContext context);
 
-/* What both readers have, going through them. */
+/* What both readers have, in the one's order if it is that of both, going through them. */
 extern PackedOrders *packed_orders_merge(PackedReader *a_reader, PackedReader *b_reader,
 										 MemoryContext context);
 

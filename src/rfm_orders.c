@@ -7,8 +7,8 @@
  * own, rfm_orders, exact, independent of the order of rows, and mergeable: in
  * memory an expanded object changed in place.
  *
- * While orders come one by one it is a hash table.  To be passed on and merged
- * it is packed.
+ * While orders come one by one it is a table.  To be passed on and merged it is
+ * packed.
  */
 #include "packed_orders.h"
 
@@ -28,6 +28,7 @@
 
 #define STATE_MAGIC		0x52464f52
 #define STATE_VERSION	1
+#define FLAT_VERSION	2
 
 typedef struct RfmOrders
 {
@@ -48,6 +49,7 @@ typedef struct FlatRfmOrders
 	int32		version;
 	Oid			type;
 	Oid			collation;
+	bool		numbered;
 	int64		totals_size;
 	char		totals[FLEXIBLE_ARRAY_MEMBER];
 } FlatRfmOrders;
@@ -118,11 +120,11 @@ read_datum(PackedReader *reader, KeyType *key, Datum datum)
 		const FlatRfmOrders *flat = (const FlatRfmOrders *) PG_DETOAST_DATUM(datum);
 		Size		row;
 
-		if (flat->version != STATE_VERSION)
+		if (flat->version != FLAT_VERSION)
 			elog(ERROR, "unknown version %d of rfm_orders", flat->version);
 		key_type_init(key, flat->type, OidIsValid(flat->collation) ? flat->collation : C_COLLATION_OID);
 		row = offsetof(FlatRfmOrders, totals) + MAXALIGN(flat->totals_size);
-		packed_reader_begin(reader, key,
+		packed_reader_begin(reader, key, flat->numbered,
 							rfm_totals_open(flat->totals, flat->totals_size, CurrentMemoryContext),
 							key->kind == KEY_WORD ? NULL : (const char *) flat + row,
 							VARSIZE(flat) - row);
@@ -230,9 +232,10 @@ orders_flatten(ExpandedObjectHeader *eohptr, void *result, Size allocated_size)
 	large_advise(flat, allocated_size);
 	memset(flat, 0, offsetof(FlatRfmOrders, totals));
 	SET_VARSIZE(flat, allocated_size);
-	flat->version = STATE_VERSION;
+	flat->version = FLAT_VERSION;
 	flat->type = state->key.type;
 	flat->collation = state->key.collation;
+	flat->numbered = state->packed->numbered;
 	flat->totals_size = state->totals_size;
 	rfm_totals_flatten(state->packed->totals, flat->totals);
 	memset(flat->totals + state->totals_size, 0, padding);
@@ -444,7 +447,7 @@ orders_receive(StringInfo buf)
 	state = orders_create(CurrentMemoryContext, &key);
 	state->scale = totals->scale;
 	state->table = order_table_create(state->hdr.eoh_context, &key, totals->customers);
-	packed_reader_begin(&reader, &key, totals, NULL, 0);
+	packed_reader_begin(&reader, &key, false, totals, NULL, 0);
 	for (int64 i = 0; packed_reader_next(&reader); i++)
 	{
 		CHECK_FOR_INTERRUPTS();

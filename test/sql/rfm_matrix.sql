@@ -297,6 +297,40 @@ SELECT retention.rfm_matrix(c, '2024-01-01'::timestamptz + c * interval '1 hour'
 	retention.rfm_matrix('customer ' || c, '2024-01-01'::timestamptz + c * interval '1 hour', c % 1000) AS as_text
 FROM generate_series(1, 300000) AS c;
 
+-- However the customers' numbers lie, and in whatever order they come.
+CREATE TABLE numbered AS
+SELECT pattern, part, customer, timestamptz '2024-01-01' + c % 90000 * interval '1 hour' AS paid_at, c % 1000 + part AS amount
+FROM generate_series(1, 2) AS part, generate_series(1, 110000) AS c, LATERAL (VALUES
+	('one after the other', 60000 + c::bigint),
+	('from above', 1000000000 - c::bigint),
+	('to both sides', 1000000000 + CASE c % 2 WHEN 0 THEN c ELSE -c END),
+	('gaps', 5 * c::bigint),
+	('far ones late', CASE WHEN c > 109990 THEN 1000000000 * c::bigint ELSE c END),
+	('around zero', c::bigint - 55000),
+	('up to the greatest', -c::bigint)
+) AS p (pattern, customer)
+ORDER BY pattern, part, CASE part WHEN 1 THEN c ELSE c % 1000 END;
+SELECT pattern, retention.rfm_matrix(customer, paid_at, amount) = retention.rfm_matrix(customer::text, paid_at, amount) AS as_text
+FROM numbered GROUP BY pattern ORDER BY pattern;
+-- States of numbers side by side, and of others, with customers of both, merged in any order.
+WITH parts AS (
+	SELECT retention.rfm_collect(customer, paid_at, amount) AS state, part
+	FROM numbered WHERE pattern = 'one after the other' GROUP BY part
+	UNION ALL
+	SELECT retention.rfm_collect(customer, paid_at, amount), NULL
+	FROM numbered WHERE pattern IN ('gaps', 'up to the greatest') AND customer % 100 = 0
+)
+SELECT retention.rfm_matrix(retention.merge(state ORDER BY part)) = whole.cells AS numbers_first,
+	retention.rfm_matrix(retention.merge(state ORDER BY part NULLS FIRST)) = whole.cells AS others_first
+FROM parts, (
+	SELECT retention.rfm_matrix(customer::text, paid_at, amount) AS cells FROM numbered
+	WHERE pattern = 'one after the other' OR (pattern IN ('gaps', 'up to the greatest') AND customer % 100 = 0)
+) AS whole
+GROUP BY whole.cells;
+-- Numbers side by side are passed on in fewer bytes.
+SELECT pg_column_size(retention.rfm_collect(customer, paid_at, 1)) * 3 < pg_column_size(retention.rfm_collect(1000003 * customer, paid_at, 1)) * 2 AS fewer_bytes
+FROM numbered WHERE pattern = 'one after the other';
+
 -- A finer amount that comes late; the state goes on after each result, and after each copy of it.
 SELECT n, retention.rfm_matrix(customer, timestamptz '2024-01-01', amount) OVER (ORDER BY n)
 FROM (VALUES (1, 'a', 10), (2, 'b', 10.001), (3, 'a', 0.25), (4, 'c', 100000)) AS v (n, customer, amount);
