@@ -6,11 +6,12 @@
  * rfm_score() is a window function.  At the first row of a partition it reads
  * each argument of all rows, finds where each score begins, and notes every
  * row's three scores; after that it only looks them up.  One argument is done
- * after the other, so that memory holds the values of one at a time.
+ * after the other, in the same memory.
  */
 #include "postgres.h"
 
 #include "cache.h"
+#include "large_memory.h"
 #include "numeric_units.h"
 #include "rank_cuts.h"
 #include "retention.h"
@@ -184,15 +185,15 @@ argument_next(ArgumentReader *reader, Datum *value, int64 *row)
  * power of ten.  False when they are not, and nothing is scored yet.
  */
 static bool
-score_integers(ArgumentReader *reader, Oid type, int16 typlen, ScorePartition *partition, int shift)
+score_integers(ArgumentReader *reader, Oid type, int16 typlen, int64 *room,
+			   ScorePartition *partition, int shift)
 {
-	NumericUnits values = {NULL, 0, 0};
+	NumericUnits values = {room, 0, 0};
 	int64	   *rows = NULL;	/* NULL while no row was left out */
 	RankCuts	cuts;
 	Datum		value;
 	int64		row;
 
-	values.units = (int64 *) MemoryContextAllocHuge(CurrentMemoryContext, reader->rows * sizeof(int64));
 	while (argument_next(reader, &value, &row))
 	{
 		if (rows == NULL && row != values.n)
@@ -260,11 +261,11 @@ score_sorted(ArgumentReader *reader, TypeCacheEntry *typcache, Oid collation,
 
 /*
  * Score one argument of all rows of the partition, in the current context,
- * which the caller throws away.
+ * which the caller throws away; there is room for a number a row.
  */
 static void
 score_dimension(FunctionCallInfo fcinfo, WindowObject winobj, int dimension,
-				ScorePartition *partition)
+				int64 *room, ScorePartition *partition)
 {
 	Oid			type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, dimension));
 	TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_LT_OPR);
@@ -286,7 +287,7 @@ score_dimension(FunctionCallInfo fcinfo, WindowObject winobj, int dimension,
 	reader.scratch = AllocSetContextCreate(CurrentMemoryContext, "rfm_score argument", ALLOCSET_DEFAULT_SIZES);
 
 	if (rank_is_integer(type, typcache->typbyval) &&
-		score_integers(&reader, type, typcache->typlen, partition, shift))
+		score_integers(&reader, type, typcache->typlen, room, partition, shift))
 		return;
 	reader.row = 0;
 	score_sorted(&reader, typcache, PG_GET_COLLATION(), partition, shift);
@@ -296,20 +297,24 @@ static void
 score_partition(FunctionCallInfo fcinfo, WindowObject winobj, ScorePartition *partition)
 {
 	MemoryContext context = GetMemoryChunkContext(partition);
+	int64	   *room;
+	void	   *memory;
 
 	partition->rows = WinGetPartitionRowCount(winobj);
 	partition->scores = MemoryContextAllocHuge(context, partition->rows * sizeof(uint16));
 	memset(partition->scores, 0, partition->rows * sizeof(uint16));
 
+	room = (int64 *) large_alloc(CurrentMemoryContext, partition->rows * sizeof(int64), &memory);
 	for (int i = 0; i < DIMENSIONS; i++)
 	{
 		MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "rfm_score", ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(work);
 
-		score_dimension(fcinfo, winobj, i, partition);
+		score_dimension(fcinfo, winobj, i, room, partition);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(work);
 	}
+	pfree(memory);
 
 	/* No row is looked at again: let the executor forget them. */
 	WinSetMarkPosition(winobj, partition->rows - 1);
