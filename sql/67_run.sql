@@ -10,12 +10,12 @@ CREATE FUNCTION retention.resync(source text, order_id text DEFAULT NULL, everyt
 COMMENT ON FUNCTION retention.resync(text, text, boolean) IS
 	'Syncs again: one order (or customer, or review, by its id); or, with order_id NULL, those in sync_error (all when changes could not be traced); or everything, recorded and present. Returns the orders synced. An unknown source is an error';
 
-CREATE FUNCTION retention.accrue_due(at timestamptz)
+CREATE FUNCTION retention.accrue_due(source_id integer, at timestamptz)
 	RETURNS bigint
 	AS 'MODULE_PATHNAME', 'accrue_due'
 	LANGUAGE C STRICT;
 
-COMMENT ON FUNCTION retention.accrue_due(timestamptz) IS 'Posts the points that have fallen due by then; returns the number of orders';
+COMMENT ON FUNCTION retention.accrue_due(integer, timestamptz) IS 'Posts the points of a source''s orders that have fallen due by then; returns the number of orders';
 
 CREATE TABLE retention.last_run (
 	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -35,4 +35,4 @@ CREATE PROCEDURE retention.run(at timestamptz DEFAULT retention.now())
 	AS 'MODULE_PATHNAME', 'run_due'
 	LANGUAGE C;
 
-COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date and those of campaigns, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing. Each of these is a transaction of its own, so that no order waits for all of them, unless it is called in a transaction block or by a function';
+COMMENT ON PROCEDURE retention.run(timestamptz) IS 'Does whatever has fallen due by then: posts the points of orders whose days have passed, expires points and lets holds go that timed out, gives joining and referral bonuses, reviews tiers, looks ahead once a day (see run_forecast), gives and takes the tags of tag rules, queues the messages that fall due by date and those of campaigns, drops those that are out of date, and tells workers what is due (see notify_workers). Run it as often as you like; running it twice changes nothing. Each of these, and for the points of orders each source, is a transaction of its own, so that no order waits for all of them, unless it is called in a transaction block or by a function';

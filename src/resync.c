@@ -45,19 +45,11 @@ static OwnQuery failed_orders = {
 	1, {"int4"}
 };
 
-static OwnQuery due_sources = {
-	"SELECT p.source_id"
+static OwnQuery due_orders = {
+	"SELECT p.order_id"
 	" FROM retention.purchase p"
 	" JOIN retention.source s ON s.source_id = p.source_id AND s.detached_at IS NULL"
-	" WHERE p.accrual_due_at <= retention.now()"
-	" GROUP BY p.source_id"
-	" ORDER BY p.source_id",
-	0, {NULL}
-};
-
-static OwnQuery due_orders = {
-	"SELECT order_id FROM retention.purchase"
-	" WHERE source_id = $1 AND accrual_due_at <= retention.now()",
+	" WHERE p.source_id = $1 AND p.accrual_due_at <= retention.now()",
 	1, {"int4"}
 };
 
@@ -214,39 +206,24 @@ resync(PG_FUNCTION_ARGS)
 }
 
 /*
- * accrue_due(at timestamptz) -> bigint: syncs the orders whose points have
- * fallen due by then, as of then; returns how many there were.
+ * accrue_due(source_id integer, at timestamptz) -> bigint: syncs the source's
+ * orders whose points have fallen due by then, as of then; returns how many
+ * there were.
  */
 Datum
 accrue_due(PG_FUNCTION_ARGS)
 {
+	int32		source_id = PG_GETARG_INT32(0);
 	OwnContext	saved;
-	int64		done = 0;
-	int			nsources;
-	int32	   *source_ids;
+	SyncCounts	counts = {0};
+	char	  **order_ids;
+	int			norders;
 
 	own_begin(&saved);
-	retention_set_clock(PG_GETARG_TIMESTAMPTZ(0));
-	SPI_connect();
-	nsources = (int) own_execute(&due_sources, NULL, NULL);
-	source_ids = (int32 *) palloc(Max(nsources, 1) * sizeof(int32));
-	for (int i = 0; i < nsources; i++)
-		source_ids[i] = (int32) own_int64(SPI_tuptable->vals[i], 1);
-
-	for (int i = 0; i < nsources; i++)
-	{
-		Source	   *source = source_find(source_ids[i]);
-		SyncCounts	counts = {0};
-		char	  **order_ids;
-		int			norders;
-
-		if (source == NULL)
-			continue;
-		order_ids = orders_of(&due_orders, source_ids[i], &norders);
-		source_sync(source_find(source_ids[i]), order_ids, norders, &counts);
-		done += norders;
-	}
-	SPI_finish();
+	retention_set_clock(PG_GETARG_TIMESTAMPTZ(1));
+	order_ids = orders_of(&due_orders, source_id, &norders);
+	if (norders > 0)
+		source_sync(source_find(source_id), order_ids, norders, &counts);
 	own_end(&saved);
-	PG_RETURN_INT64(done);
+	PG_RETURN_INT64(norders);
 }

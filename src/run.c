@@ -2,8 +2,8 @@
  * run.c
  *		run(): whatever has fallen due, each kind in a transaction of its own.
  *
- * Each step locks its customers in the order of their keys.  Two steps in one
- * transaction would not: a customer locked by the second may come before one
+ * Each step locks its customers in the order of their keys, and so does each
+ * source while its orders are synced.  Two of them in one transaction would not: a customer locked by the second may come before one
  * that the first still holds, and an order of both would end in a deadlock,
  * which is the shop's order as often as ours.
  */
@@ -18,8 +18,11 @@ PG_FUNCTION_INFO_V1(run_due);
 	"SELECT count(" call ")" \
 	" FROM (SELECT shop_id, name FROM retention.shop ORDER BY shop_id OFFSET 0) AS s"
 
+static OwnQuery sources = {"SELECT source_id FROM retention.source ORDER BY source_id", 0, {NULL}};
+
+static OwnQuery accrual = {"SELECT retention.accrue_due($1, $2)", 2, {"int4", "timestamptz"}};
+
 static OwnQuery steps[] = {
-	{"SELECT retention.accrue_due($1)", 1, {"timestamptz"}},
 	{OF_EACH_SHOP("retention.expire_points($1, s.name)"), 1, {"timestamptz"}},
 	{OF_EACH_SHOP("retention.run_joining(s.shop_id, $1)"), 1, {"timestamptz"}},
 	{OF_EACH_SHOP("retention.run_referrals(s.shop_id, $1)"), 1, {"timestamptz"}},
@@ -38,6 +41,34 @@ static OwnQuery steps[] = {
 	" SET ran_for = EXCLUDED.ran_for, finished_at = EXCLUDED.finished_at", 1, {"timestamptz"}},
 };
 
+static void
+take_step(OwnQuery *step, Datum *args, bool atomic)
+{
+	OwnContext	saved;
+
+	CHECK_FOR_INTERRUPTS();
+	own_begin(&saved);
+	own_execute(step, args, NULL);
+	own_end(&saved);
+	if (!atomic)
+		SPI_commit();
+}
+
+static int32 *
+source_ids(int *n)
+{
+	OwnContext	saved;
+	int32	   *ids;
+
+	own_begin(&saved);
+	*n = (int) own_execute(&sources, NULL, NULL);
+	ids = (int32 *) palloc((*n + 1) * sizeof(int32));
+	for (int i = 0; i < *n; i++)
+		ids[i] = (int32) own_int64(SPI_tuptable->vals[i], 1);
+	own_end(&saved);
+	return ids;
+}
+
 /*
  * run(at): in a transaction of the caller's own, or called by a function, it is
  * all part of that.
@@ -48,6 +79,8 @@ run_due(PG_FUNCTION_ARGS)
 	Datum		at = PG_GETARG_DATUM(0);
 	bool		atomic = fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 	castNode(CallContext, fcinfo->context)->atomic;
+	int			nsources;
+	int32	   *ids;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -55,17 +88,15 @@ run_due(PG_FUNCTION_ARGS)
 				 errmsg("the moment to run for must not be null")));
 
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
-	for (size_t i = 0; i < lengthof(steps); i++)
+	ids = source_ids(&nsources);
+	for (int i = 0; i < nsources; i++)
 	{
-		OwnContext	saved;
+		Datum		args[2] = {Int32GetDatum(ids[i]), at};
 
-		CHECK_FOR_INTERRUPTS();
-		own_begin(&saved);
-		own_execute(&steps[i], &at, NULL);
-		own_end(&saved);
-		if (!atomic)
-			SPI_commit();
+		take_step(&accrual, args, atomic);
 	}
+	for (size_t i = 0; i < lengthof(steps); i++)
+		take_step(&steps[i], &at, atomic);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

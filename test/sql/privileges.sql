@@ -67,7 +67,7 @@ SELECT retention.resync('privileges.orders');
 SELECT retention.attach_orders('privileges.orders', 'id', 'customer', 'total', paid_at => 'paid_at');
 SELECT retention.detach('privileges.orders');
 SELECT retention.create_shop('mine');
-SELECT retention.accrue_due('2030-01-01');
+SELECT retention.accrue_due(1, '2030-01-01');
 CALL retention.run('2030-01-01');
 SET retention.clock = '2030-01-01';
 -- The triggers' functions cannot be called, nor put on a table of one's own.
