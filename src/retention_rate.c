@@ -5,19 +5,19 @@
  *
  * Days are those of a time zone.  Day d of a customer is the d-th day after
  * that of the first event.  A customer is observed up to the last day that is
- * over; of what happened that far, five counts by number of days answer every
+ * over; of what happened that far, a few counts by number of days answer every
  * N in each mode:
  *
- *	OBSERVED	customers by the days they are observed for
+ *	OBSERVED	customers by the days they are observed for; others: those of them
+ *				who have a second event in these days
  *	CLASSIC		customers with an event on day d
  *	ROLLING		customers by the last day with an event, or the last observed
  *				day when there are later events
  *	WITHIN		customers by the day of the second event, if observed
- *	OBSERVED_WITHIN		these customers by the days they are observed for
  *
  * Observed for N days are those with OBSERVED >= N.  Of them came back on day
  * N: CLASSIC at N; on or after it: ROLLING >= N; up to it: WITHIN <= N, less
- * those who are not observed that long, OBSERVED_WITHIN < N.
+ * those who are not observed that long, the others of OBSERVED < N.
  */
 #include "retention_rate.h"
 
@@ -44,8 +44,7 @@ typedef enum RetentionCount
 	OBSERVED,
 	CLASSIC,
 	ROLLING,
-	WITHIN,
-	OBSERVED_WITHIN
+	WITHIN
 } RetentionCount;
 
 static RetentionMode
@@ -154,6 +153,7 @@ typedef struct Visits
 	int64		observed;		/* last day that is over */
 	int64		last;			/* day counted last */
 	bool		any;
+	bool		within;			/* the second event is on an observed day */
 } Visits;
 
 static inline void
@@ -164,8 +164,7 @@ visits_begin(Visits *visits, HistoryCounts *state, const CountsCall *call, int64
 	visits->observed = (int64) call->current - 1 - first_day;
 	visits->last = -1;
 	visits->any = false;
-	if (visits->observed >= 0)
-		counts_cell(state, OBSERVED, visits->observed)->customers++;
+	visits->within = false;
 }
 
 /* False when later events of the customer do not matter any more. */
@@ -176,7 +175,7 @@ visits_add(Visits *visits, int64 day)
 		day <= visits->observed)
 	{
 		counts_cell(visits->state, WITHIN, day)->customers++;
-		counts_cell(visits->state, OBSERVED_WITHIN, visits->observed)->customers++;
+		visits->within = true;
 	}
 	visits->any = true;
 	if (visits->mode == MODE_WITHIN)
@@ -196,6 +195,13 @@ visits_add(Visits *visits, int64 day)
 static inline void
 visits_end(Visits *visits)
 {
+	if (visits->observed >= 0)
+	{
+		CountsCell *cell = counts_cell(visits->state, OBSERVED, visits->observed);
+
+		cell->customers++;
+		cell->others += visits->within;
+	}
 	if (visits->last >= 0 && (visits->mode == MODE_ROLLING || visits->mode == MODE_ALL))
 		counts_cell(visits->state, ROLLING, visits->last)->customers++;
 }
@@ -345,12 +351,12 @@ retained(const HistoryCounts *state, RetentionMode mode, int64 days,
 
 		if (cell->row == OBSERVED && cell->col >= days)
 			*customers += cell->customers;
+		else if (mode == MODE_WITHIN && cell->row == OBSERVED)
+			*returned -= cell->others;
 		else if ((mode == MODE_CLASSIC && cell->row == CLASSIC && cell->col == days) ||
 				 (mode == MODE_ROLLING && cell->row == ROLLING && cell->col >= days) ||
 				 (mode == MODE_WITHIN && cell->row == WITHIN && cell->col <= days))
 			*returned += cell->customers;
-		else if (mode == MODE_WITHIN && cell->row == OBSERVED_WITHIN && cell->col < days)
-			*returned -= cell->customers;
 	}
 }
 
