@@ -127,6 +127,10 @@ function run(script) {
 	return result.stdout;
 }
 
+// What one query gave back keeps the kernel busy for a while, at the cost of the
+// next: before what is repeated there is a pause.
+const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+
 function postgresql(query, workers, times) {
 	const settings = `SET TimeZone = 'UTC'; SET max_parallel_workers_per_gather = ${workers}; SET work_mem = '256MB'; SET jit = off;`;
 	const lines = run(`${settings}\n\\timing on\nCOPY (${query}) TO STDOUT WITH (FORMAT csv)`).trim().split('\n');
@@ -134,6 +138,7 @@ function postgresql(query, workers, times) {
 	const rows = lines.join('\n');
 	if (times === 1)
 		return { rows, ms: first };
+	pause();
 	const timed = run(`${settings}\n\\timing on\n\\o /dev/null\n${(query.replaceAll('\n', ' ') + ';\n').repeat(times)}`);
 	return { rows, ms: median([...timed.matchAll(/^Time: ([0-9.]+) ms/gm)].map(m => Number(m[1]))) };
 }
@@ -142,6 +147,7 @@ const text = value => value === null ? '' : typeof value === 'object' ? value.to
 
 async function duckdb(connection, query, threads, times) {
 	await connection.run(`SET threads = ${threads}`);
+	pause();
 	const ms = [];
 	let rows;
 	for (let i = 0; i < times; i++) {
