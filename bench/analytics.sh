@@ -7,9 +7,10 @@
 #   bash bench/analytics.sh [ORDERS [REPETITIONS]]     default 1000000 and 3
 #
 # HUGE_PAGES=1  lets the server have its buffers in huge pages, as PostgreSQL's
-#               manual advises: root reserves them, and gives them back at the
-#               end.  A worker that comes and goes for each query pays for the
-#               small ones.
+#               manual advises, and both have transparent ones for the rest, as
+#               many kernels give them anyway: root asks for them, and puts
+#               things back at the end.  A worker that comes and goes for each
+#               query pays for the small ones, and so does a window in memory.
 . "$(dirname "${BASH_SOURCE[0]}")/../test/private_cluster.sh"
 
 ORDERS=${1:-1000000}
@@ -21,9 +22,12 @@ have node && have npm || die "DuckDB is called from Node.js: install nodejs and 
 make_folder retention-bench
 PAGES=/proc/sys/vm/nr_hugepages
 PAGES_BEFORE=
+TRANSPARENT=/sys/kernel/mm/transparent_hugepage/enabled
+TRANSPARENT_BEFORE=
 clean_up() {
 	remove_folder "$FOLDER"
 	[ -z "$PAGES_BEFORE" ] || echo "$PAGES_BEFORE" >$PAGES
+	[ -z "$TRANSPARENT_BEFORE" ] || echo "$TRANSPARENT_BEFORE" >$TRANSPARENT
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
@@ -37,6 +41,10 @@ if [ "${HUGE_PAGES:-0}" = 1 ]; then
 	[ -w $PAGES ] || die "HUGE_PAGES=1 needs root on Linux"
 	PAGES_BEFORE=$(cat $PAGES)
 	echo $((PAGES_BEFORE + 600)) >$PAGES
+	if [ -w $TRANSPARENT ]; then
+		TRANSPARENT_BEFORE=$(sed 's/.*\[\(.*\)\].*/\1/' $TRANSPARENT)
+		echo always >$TRANSPARENT
+	fi
 	set -- "huge_pages = on"
 else
 	set --
