@@ -188,6 +188,15 @@ SELECT read(bytes) AS whole,
 	read(overlay(bytes PLACING '\x0100' FROM length(bytes) FOR 1)) AS money_of_zeros
 FROM (SELECT retention.history_counts_send(retention.x_order_collect('{2024-01-01=1,2024-01-02=1}'::retention.purchase_history, '7 days', '2024-04-01')) AS bytes) AS s;
 
+-- A state of 8000 X fits a worker's queue of 64 kB, so that it need not wait to be read.
+SELECT pg_column_size(retention.x_order_collect(history, NULL, '2026-01-01')) < 65536 AS fits
+FROM (
+	SELECT retention.purchase_history(timestamptz '2024-01-01' + n * interval '1 hour', 1) AS history
+	FROM generate_series(1, 300) AS c, generate_series(1, 8000) AS n
+	WHERE n % c = 0
+	GROUP BY c
+) AS h;
+
 -- Asking for a period without customers leaves the state as it was.
 SELECT retention.next_period_rate(s, '1999-01-01') AS rate, retention.next_period_rates(s) AS rates, retention.next_period_rate(s, '1999-01-01') AS again
 FROM (SELECT retention.next_period_collect(history, 'year', 1, 'UTC', '2026-01-01') AS s FROM h OFFSET 0) AS kept;
