@@ -544,7 +544,9 @@ order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consume)
 	walk->freed = 0;
 	walk->slot = 0;
 	walk->run_size = FIRST_RUN;
-	walk->run = (const OrderTotal **) palloc(walk->run_size * sizeof(OrderTotal *));
+	/* From 17 on the caller's context may be one that cannot make it larger. */
+	walk->run = (const OrderTotal **) MemoryContextAlloc(table->context,
+														 walk->run_size * sizeof(OrderTotal *));
 	walk->wrapped = NULL;
 	walk->nwrapped = 0;
 	walk->nrun = walk->next = 0;
@@ -560,7 +562,7 @@ order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consume)
 	if (walk->nwrapped > 0 && walk->slot < table->nslots)
 	{
 		walk->nrun -= walk->nwrapped;
-		walk->wrapped = (OrderTotal *) MemoryContextAllocHuge(CurrentMemoryContext,
+		walk->wrapped = (OrderTotal *) MemoryContextAllocHuge(table->context,
 															  walk->nwrapped * sizeof(OrderTotal));
 		for (int64 i = 0; i < walk->nwrapped; i++)
 			walk->wrapped[i] = *walk->run[walk->nrun + i];
@@ -581,4 +583,12 @@ order_table_next(OrderTableWalk *walk)
 			return NULL;
 	}
 	return walk->run[walk->next++];
+}
+
+void
+order_table_walk_end(OrderTableWalk *walk)
+{
+	pfree(walk->run);
+	if (walk->wrapped != NULL)
+		pfree(walk->wrapped);
 }

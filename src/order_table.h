@@ -87,6 +87,7 @@ extern void order_table_walk(OrderTableWalk *walk, OrderTable *table, bool consu
 
 /* NULL at the end. */
 extern const OrderTotal *order_table_next(OrderTableWalk *walk);
+extern void order_table_walk_end(OrderTableWalk *walk);
 
 /* Adds what else is known of a customer. */
 static inline void

@@ -291,6 +291,7 @@ packed_orders_of_table(OrderTable *table, int scale, MemoryContext context, bool
 	order_table_walk(&walk, table, consume);
 	while ((total = order_table_next(&walk)) != NULL)
 		packed_orders_add(packed, &table->key, total, scale);
+	order_table_walk_end(&walk);
 	return packed;
 }
 
