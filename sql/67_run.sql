@@ -30,7 +30,7 @@ COMMENT ON COLUMN retention.last_run.only_row IS 'Always true: there is but one 
 COMMENT ON COLUMN retention.last_run.ran_for IS 'The moment up to which it did what had fallen due';
 COMMENT ON COLUMN retention.last_run.finished_at IS 'Wall-clock time at which it was done';
 
--- It commits nothing on its way, so it may run as its owner.
+-- It commits on its way, so it cannot be SECURITY DEFINER: each statement runs as the owner.
 CREATE PROCEDURE retention.run(at timestamptz DEFAULT retention.now())
 	AS 'MODULE_PATHNAME', 'run_due'
 	LANGUAGE C;

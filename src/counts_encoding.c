@@ -18,7 +18,6 @@
 #include "counts_encoding.h"
 
 #include "history_encoding.h"
-#include "retention.h"
 #include "state_text.h"
 #include "varint.h"
 

@@ -17,8 +17,7 @@
 #include "utils/timestamp.h"
 
 /* Version and shape, two varints, and what the bit writer stores at once. */
-#define MAX_VARINT_SIZE		10
-#define MAX_HEADER_SIZE		(4 + 2 * MAX_VARINT_SIZE + sizeof(uint64))
+#define MAX_HEADER_SIZE		(4 + 2 * VARINT_BYTES(64) + sizeof(uint64))
 
 /* How the purchases of a history are written: with these, none is lost. */
 typedef struct HistoryShape
@@ -439,18 +438,10 @@ history_read_wide_bits(const uint8 *base, int64 last_word, uint64 bit, int width
 static inline uint64
 read_varint(const uint8 **p, const uint8 *end)
 {
-	uint64		result = 0;
-	int			shift = 0;
-	uint8		byte;
+	uint64		result;
 
-	do
-	{
-		if (unlikely(*p >= end || shift > 63))
-			history_corrupted();
-		byte = *(*p)++;
-		result |= (uint64) (byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80);
+	if (unlikely(varint_read(p, end, &result) != NULL))
+		history_corrupted();
 	return result;
 }
 

@@ -37,12 +37,12 @@ typedef struct OrderTable
 	MemoryContext context;		/* of its own */
 	KeyType		key;
 	int64		customers;
-	uint64		nslots;			/* a power of two, ... */
-	int			shift;			/* ... 32 less its logarithm; or else: */
-	bool		numbered;		/* each word has a slot of its own, ... */
-	uint64		first;			/* ... the first slot being that of this one;
-								 * nslots is no power of two then */
-	uint64		least;			/* of the customers, if they are words */
+	uint64		nslots;			/* a power of two, unless numbered */
+	int			shift;			/* 32 less its logarithm */
+	bool		numbered;		/* each number has a slot of its own, ... */
+	uint64		first;			/* ... the first slot that of this one */
+	uint64		least;			/* words whose slots the table must reach; in a
+								 * numbered one others may lie beside them */
 	uint64		greatest;
 	OrderSegment *segments;
 	OrderSegment *spares;		/* not in use */
@@ -67,7 +67,8 @@ extern void order_refuse_sum(void);
 extern void order_refuse_purchases(void);
 
 /*
- * Walks the customers of a settled table in their order, if told so making the table useless: then nothing is left to do but to free it.
+ * Walks the customers of a settled table in their order, if told so making the
+ * table useless: then nothing is left to do but to free it.
  */
 typedef struct OrderTableWalk
 {

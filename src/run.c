@@ -3,9 +3,10 @@
  *		run(): whatever has fallen due, each kind in a transaction of its own.
  *
  * Each step locks its customers in the order of their keys, and so does each
- * source while its orders are synced.  Two of them in one transaction would not: a customer locked by the second may come before one
- * that the first still holds, and an order of both would end in a deadlock,
- * which is the shop's order as often as ours.
+ * source while its orders are synced.  Two of them in one transaction would not:
+ * a customer locked by the second may come before one that the first still
+ * holds, and an order of both would end in a deadlock, which is the shop's order
+ * as often as ours.
  */
 #include "own_query.h"
 
